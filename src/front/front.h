@@ -1,0 +1,24 @@
+/* Fronts: outer syntax to draft lines. Runs in: parent. */
+#ifndef HUTCH_FRONT_H
+#define HUTCH_FRONT_H
+
+#include "policy/policy.h"
+
+/* Policy file or preset text to lines. A line: key = value; # starts a comment at line start or
+ * after blanks; file = DST <<WORD … WORD takes the lines between. name is for origins. Includes
+ * are followed (presets by name, files relative to the including one), cycles refused, depth <= 16. */
+int front_policy_text(struct draft *d, const char *text, size_t len, const char *name,
+		      const char *directory, unsigned depth, enum strength s, struct hutch_error *e);
+/* Reads the file once, from one descriptor; must be a regular file of at most 4 MiB. */
+int front_policy_file(struct draft *d, const char *path, unsigned depth, struct hutch_error *e);
+/* Command line after the sub-command: options, then [--] CMD ARG…
+ * --KEY VALUE, --KEY=VALUE; a BOOL's --KEY alone means yes, --no-KEY no; --policy FILE,
+ * --preset NAME (= include), --as-pid-1 (= init no), --view (= preset view).
+ * front-end-only options are left to extra(), which returns words consumed (0 = unknown, -1 = error set). */
+int front_argv(struct draft *d, int argc, char *const argv[],
+	       int (*extra)(void *data, int argc, char *const argv[], int at, struct hutch_error *e),
+	       void *data, struct hutch_error *e);
+/* The preset that applies when no include was given is "default"; adds it at the deepest depth. */
+int front_finish(struct draft *d, struct hutch_error *e);
+
+#endif

@@ -1,0 +1,99 @@
+/* What this kernel and this caller can do. Filled by probes, or by a recorded text in tests; the
+ * planner reads it and never asks the kernel itself.
+ * Runs in: parent. */
+#ifndef HUTCH_HOST_H
+#define HUTCH_HOST_H
+
+#include <sys/types.h>
+
+#include "base/base.h"
+
+enum userns_state {
+	USERNS_UNKNOWN,     /* not tried (a plain run): the launch finds out and the cause is named then */
+	USERNS_OK,
+	USERNS_NO_LIMIT,    /* user.max_user_namespaces is 0 or used up */
+	USERNS_NO_SYSCTL,   /* kernel.unprivileged_userns_clone=0 */
+	USERNS_NO_APPARMOR, /* created, but its capabilities are denied (kernel.apparmor_restrict_unprivileged_userns) */
+	USERNS_NO_SECCOMP,  /* a filter of the surroundings refuses clone/unshare */
+	USERNS_NO_KERNEL,   /* not built in */
+	USERNS_NO_CHROOT,   /* EPERM because the caller is in a chroot */
+	USERNS_NO_OTHER,
+};
+
+/* One path of the host, looked up without changing anything. */
+struct host_file {
+	int errnum;              /* 0, or why there is none: ENOENT, EACCES, ELOOP, ENOTDIR */
+	mode_t mode;             /* st_mode of the end of all links */
+	uint64_t dev, ino, rdev;
+	uint32_t uid, gid;
+	const char *real;        /* canonical path on the host (a root is part of it), no link in it */
+	const char *link;        /* text of the last component's own link, NULL if it isn't one */
+};
+
+struct host {
+	struct arena *arena;
+	unsigned kernel_major, kernel_minor;
+	const char *release, *machine;
+
+	/* caller */
+	uint32_t uid, euid, gid, egid;
+	uint32_t *groups;
+	size_t group_count;
+	uint64_t cap_effective, cap_permitted, cap_bounding;
+	unsigned cap_last;       /* highest capability number of this kernel */
+	bool no_new_privs, at_secure;
+	unsigned seccomp_mode;
+	uint64_t sig_ignored;    /* bit n-1 = signal n is ignored */
+	bool fd_open[3];         /* 0-2 */
+	mode_t fd_mode[3];       /* st_mode */
+	bool fd_tty[3];
+	int fd_flags[3];         /* F_GETFL (O_PATH shows here); 0 for a terminal, a pipe or /dev/null */
+	const char *stdin_path;  /* where stdin is a regular file and its name still leads to it, else NULL */
+
+	/* kernel interfaces that answer here (a filter may hide them) */
+	bool openat2, open_tree, move_mount, fsopen, mount_setattr, clone3, close_range, pidfd;
+	unsigned landlock_abi;   /* 0 = none */
+	bool seccomp_filter;
+	bool ns[8];              /* by enum ns_kind: this kernel has it */
+
+	enum userns_state userns;
+	bool proc_mountable;     /* a fresh procfs can be mounted in a new user and pid namespace */
+	bool proc_sys_writable;  /* /proc/sys isn't mounted read-only here */
+	bool proc_mounted;
+	bool full;               /* the costly probes ran (check, explain); else optimistic values stand there */
+	bool newuidmap, newgidmap;          /* found with what they need to work */
+	const char *newuidmap_path, *newgidmap_path;
+	struct { uint32_t start, count; } subuid, subgid; /* the caller's first range, count 0 = none */
+	bool yama, apparmor, selinux;
+	const char *lsm;
+	const char *container;   /* "docker", "podman", "systemd-nspawn", "lxc", NULL */
+	int cgroup_version;      /* 0 none, 1, 2, 3 = hybrid */
+
+	/* Pure for the planner: live it asks the file system, recorded it looks into a table. Never NULL.
+	 * Result lives in host->arena. relative to root: NULL, or a rootfs directory that the path stays inside. */
+	const struct host_file *(*lookup)(struct host *h, const char *root, const char *path);
+	/* Mount points at or below path (for kernels without recursive attributes), NULL-terminated array. */
+	const char *const *(*submounts)(struct host *h, const char *path);
+	void *lookup_data;
+};
+
+/* Cheap facts for a plain run: a handful of system calls, userns stays UNKNOWN. */
+int host_probe(struct host *h, struct arena *a, struct hutch_error *e);
+/* All facts, including those that fork and try (explain, check, diagnosis). */
+int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e);
+/* The caller's subordinate id ranges and the helpers newuidmap, newgidmap: for a plain run with map=auto. */
+void host_probe_ids(struct host *h);
+/* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */
+int host_require(const struct host *h, struct hutch_error *e);
+/* Recorded facts (tests/golden/hosts/NAME.host): "key = value" lines and "file PATH TYPE …" lines. */
+int host_load(struct host *h, struct arena *a, const char *text, struct hutch_error *e);
+int host_record(const struct host *h, const char *const *paths, struct text *out);
+
+/* Given a failed set-up step, names cause and remedy from the causes table: rewrites detail and remedy of *e. */
+void host_explain(struct hutch_error *e);
+/* The text (json: one object) of `hutch check`: each facility, offered or not, what its lack costs, the remedy. */
+int host_check(struct text *out, bool json, struct hutch_error *e);
+/* Why execve said ENOENT or EACCES though the file exists: missing interpreter, "#!" line, noexec… */
+void host_explain_exec(const char *host_path, int errnum, struct hutch_error *e);
+
+#endif

@@ -1,0 +1,463 @@
+/* Looks paths up without changing anything: one walker, over the file system or over a recorded table.
+ * Every component is asked for once per host and kept, so that forty paths of a default view cost
+ * forty-odd system calls.
+ * Runs in: parent. */
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include "host/internal.h"
+#include "sys/sys.h"
+
+#define BUCKETS 256
+#define LINKS_MAX 40 /* as the kernel */
+
+/* One component, its parent directories canonical. A link keeps S_IFLNK and its text. */
+struct node {
+	struct node *next;
+	const char *path;
+	struct host_file file;
+};
+struct result {
+	struct result *next;
+	const char *root, *path;
+	const struct host_file *file;
+};
+struct lookup {
+	bool live, mounts_read;
+	struct node *nodes[BUCKETS];
+	struct result *results[BUCKETS];
+	const char **mounts;
+	size_t mount_count, mount_cap;
+	unsigned depth;          /* of magic links within magic links */
+	uint64_t table_inode;
+};
+/* State of one walk. */
+struct walk {
+	struct host *host;
+	const char *root;        /* canonical, "" for the host's own */
+	char at[PATH_MAX];       /* canonical so far, inside root; "" = its top */
+	char rest[PATH_MAX];     /* still to go */
+	char full[PATH_MAX];     /* scratch: root + at */
+	unsigned links;
+	bool last_seen;          /* the last component of the asked path was taken: what follows is link text */
+	const char *own_link;
+};
+
+static unsigned hash(const char *s)
+{
+	uint32_t n = 2166136261u;
+
+	for (; *s; s++)
+		n = (n ^ (unsigned char)*s) * 16777619u;
+	return n % BUCKETS;
+}
+
+/* ---- one component of the live file system ---- */
+/* statx(2): the C libraries' headers disagree on who declares it. */
+struct u_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare0;
+	uint64_t ino, size, blocks, attributes_mask;
+	struct { int64_t sec; uint32_t nsec; int32_t spare; } times[4];
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t spare1[14];
+};
+#define U_STATX_BASIC 0x7ffu
+
+/* An automount point must be mounted now, or the launch would find another file than the plan: statx does
+ * that, lstat doesn't. */
+static int ask(const char *path, int flags, struct host_file *f)
+{
+	struct u_statx x;
+	struct stat s;
+	long r = SYS5(SYS_statx, AT_FDCWD, path, flags, U_STATX_BASIC, &x);
+
+	if (r == 0) {
+		f->mode = x.mode;
+		f->dev = makedev(x.dev_major, x.dev_minor);
+		f->rdev = makedev(x.rdev_major, x.rdev_minor);
+		f->ino = x.ino;
+		f->uid = x.uid;
+		f->gid = x.gid;
+		return 0;
+	}
+	if (r != -ENOSYS && r != -EPERM) /* a filter that knows no statx answers one of these */
+		return (int)r;
+	if (fstatat(AT_FDCWD, path, &s, flags) != 0)
+		return -errno;
+	f->mode = s.st_mode;
+	f->dev = s.st_dev;
+	f->rdev = s.st_rdev;
+	f->ino = s.st_ino;
+	f->uid = s.st_uid;
+	f->gid = s.st_gid;
+	return 0;
+}
+
+static int ask_live(struct host *h, const char *path, struct host_file *f)
+{
+	char text[PATH_MAX];
+	int r = ask(path, U_AT_SYMLINK_NOFOLLOW, f);
+
+	if (r == 0 && S_ISLNK(f->mode)) {
+		long n = SYS4(SYS_readlinkat, AT_FDCWD, path, text, sizeof text);
+
+		if (n == (long)sizeof text)
+			n = -ENAMETOOLONG;
+		if (n >= 0) {
+			f->link = arena_strndup(h->arena, text, (size_t)n);
+			return f->link ? 0 : -ENOMEM;
+		}
+		r = (int)n;
+	}
+	return r;
+}
+
+static struct node *node_find(struct lookup *l, const char *path)
+{
+	for (struct node *n = l->nodes[hash(path)]; n; n = n->next)
+		if (strcmp(n->path, path) == 0)
+			return n;
+	return NULL;
+}
+
+static struct node *node_add(struct host *h, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+	struct node *n = arena_alloc(h->arena, sizeof *n);
+
+	if (!n || !(n->path = arena_strdup(h->arena, path)))
+		return NULL;
+	n->next = l->nodes[hash(path)];
+	l->nodes[hash(path)] = n;
+	return n;
+}
+
+/* NULL = out of memory. A table answers ENOENT for what it doesn't know. */
+static const struct host_file *component(struct host *h, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+	struct node *n = node_find(l, path);
+
+	if (n)
+		return &n->file;
+	if (!(n = node_add(h, path)))
+		return NULL;
+	n->file.errnum = l->live ? -ask_live(h, path, &n->file) : ENOENT;
+	return &n->file;
+}
+
+/* ---- the walk ---- */
+static bool append(char *to, const char *s, size_t len)
+{
+	size_t used = strlen(to);
+
+	if (used + len >= PATH_MAX)
+		return false;
+	memcpy(to + used, s, len);
+	to[used + len] = '\0';
+	return true;
+}
+
+static int full_path(struct walk *w)
+{
+	w->full[0] = '\0';
+	if (!append(w->full, w->root, strlen(w->root)) || !append(w->full, w->at, strlen(w->at)))
+		return ENAMETOOLONG;
+	if (!w->full[0])
+		strcpy(w->full, "/");
+	return 0;
+}
+
+static void step_up(struct walk *w)
+{
+	char *slash = strrchr(w->at, '/');
+
+	if (slash)
+		*slash = '\0'; /* ".." at the top stays at the top */
+}
+
+/* Puts the link's text in front of what is still to go. at is the link itself. */
+static int follow(struct walk *w, const char *text)
+{
+	char rest[PATH_MAX];
+
+	if (++w->links > LINKS_MAX)
+		return ELOOP;
+	if (text[0] == '/')
+		w->at[0] = '\0';
+	else
+		step_up(w);
+	copy_bounded(rest, sizeof rest, w->rest);
+	w->rest[0] = '\0';
+	if (!append(w->rest, text, strlen(text)) || (rest[0] && (!append(w->rest, "/", 1) || !append(w->rest, rest, strlen(rest)))))
+		return ENAMETOOLONG;
+	return 0;
+}
+
+/* A link in /proc may be magic: its text is then no path, or leads to another file than the link itself
+ * does (another root). It is followed as text only where both agree, else it counts as what it leads to. */
+static int follow_proc(struct walk *w, const struct host_file *link, struct host_file *out)
+{
+	struct lookup *l = w->host->lookup_data;
+	char path[PATH_MAX * 2];
+	const struct host_file *by_text;
+	struct host_file direct = { 0 };
+	int r = ask(w->full, 0, &direct);
+
+	if (r < 0)
+		return -r;
+	copy_bounded(path, PATH_MAX, w->at);
+	char *slash = strrchr(path, '/');
+
+	if (link->link[0] == '/' || !slash)
+		path[0] = '\0';
+	else
+		slash[1] = '\0';
+	if (strlen(path) + strlen(link->link) >= PATH_MAX || l->depth >= 8)
+		return ELOOP;
+	strcat(path, link->link);
+	l->depth++;
+	by_text = w->host->lookup(w->host, NULL, path);
+	l->depth--;
+	if (by_text && by_text->errnum == 0 && by_text->dev == direct.dev && by_text->ino == direct.ino)
+		copy_bounded(w->at, sizeof w->at, strcmp(by_text->real, "/") == 0 ? "" : by_text->real);
+	*out = direct;
+	return 0;
+}
+
+/* Takes one component that is neither empty, "." nor "..": at and *out become what it leads to. */
+static int enter(struct walk *w, const char *name, size_t len, bool own, struct host_file *out)
+{
+	const struct host_file *f;
+	int r;
+
+	if (!append(w->at, "/", 1) || !append(w->at, name, len) || full_path(w) != 0)
+		return ENAMETOOLONG;
+	f = component(w->host, w->full);
+	if (!f)
+		return ENOMEM;
+	if (f->errnum)
+		return f->errnum;
+	*out = *f;
+	if (!S_ISLNK(f->mode))
+		return w->rest[0] && !S_ISDIR(f->mode) ? ENOTDIR : 0;
+	if (own)
+		w->own_link = f->link;
+	if (((struct lookup *)w->host->lookup_data)->live && strncmp(w->full, "/proc/", 6) == 0)
+		return (r = follow_proc(w, f, out)) ? r : w->rest[0] && !S_ISDIR(out->mode) ? ENOTDIR : 0;
+	return follow(w, f->link);
+}
+
+/* Skips slashes; then takes the next name off rest. Returns its length, 0 = nothing left. */
+static size_t take(struct walk *w, char *name)
+{
+	size_t skip = strspn(w->rest, "/"), len = strcspn(w->rest + skip, "/");
+	size_t next = skip + len + strspn(w->rest + skip + len, "/");
+
+	memcpy(name, w->rest + skip, len);
+	name[len] = '\0';
+	memmove(w->rest, w->rest + next, strlen(w->rest + next) + 1);
+	return len;
+}
+
+static int walk(struct walk *w, struct host_file *out)
+{
+	char name[PATH_MAX];
+	size_t len;
+
+	while ((len = take(w, name)) > 0) {
+		bool own = !w->rest[0] && !w->last_seen;
+		int r;
+
+		w->last_seen |= own;
+		if (strcmp(name, ".") == 0)
+			continue;
+		if (strcmp(name, "..") == 0) {
+			step_up(w);
+			continue;
+		}
+		if ((r = enter(w, name, len, own, out)) != 0)
+			return r;
+	}
+	if (full_path(w) != 0)
+		return ENAMETOOLONG;
+	/* What at names now was asked for already, but for the top itself and after a "..". */
+	const struct host_file *f = component(w->host, w->full);
+
+	if (!f)
+		return ENOMEM;
+	if (f->errnum)
+		return f->errnum;
+	if (!S_ISLNK(f->mode)) /* a magic link stays in at, and its facts in *out */
+		*out = *f;
+	return 0;
+}
+
+static const struct host_file *look(struct host *h, const char *root, const char *path)
+{
+	struct host_file *f = arena_alloc(h->arena, sizeof *f);
+	struct walk w = { .host = h, .root = root };
+
+	if (!f)
+		return NULL;
+	if (path[0] != '/' || strlen(path) >= sizeof w.rest) {
+		f->errnum = path[0] == '/' ? ENAMETOOLONG : ENOENT;
+		return f;
+	}
+	copy_bounded(w.rest, sizeof w.rest, path);
+	f->errnum = walk(&w, f);
+	f->link = w.own_link;
+	if (f->errnum == 0 && !(f->real = arena_strdup(h->arena, w.full)))
+		f->errnum = ENOMEM;
+	return f;
+}
+
+static const struct host_file no_memory = { .errnum = ENOMEM };
+
+static const struct host_file *lookup(struct host *h, const char *root, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+	const char *top = "";
+	unsigned at = hash(path);
+
+	if (root) {
+		const struct host_file *r = lookup(h, NULL, root);
+
+		if (r->errnum)
+			return r;
+		top = strcmp(r->real, "/") == 0 ? "" : r->real;
+	}
+	for (struct result *r = l->results[at]; r; r = r->next)
+		if (strcmp(r->path, path) == 0 && strcmp(r->root, top) == 0)
+			return r->file;
+	struct result *r = arena_alloc(h->arena, sizeof *r);
+
+	if (!r || !(r->root = arena_strdup(h->arena, top)) || !(r->path = arena_strdup(h->arena, path)) ||
+	    !(r->file = look(h, r->root, path)))
+		return &no_memory;
+	r->next = l->results[at];
+	l->results[at] = r;
+	return r->file;
+}
+
+/* ---- mounts ---- */
+static int mount_add(struct host *h, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+
+	for (size_t i = 0; i < l->mount_count; i++)
+		if (strcmp(l->mounts[i], path) == 0)
+			return 0;
+	const char **grown = arena_grow(h->arena, l->mounts, l->mount_count, &l->mount_cap, sizeof *grown);
+
+	if (!grown)
+		return -1;
+	l->mounts = grown;
+	l->mounts[l->mount_count] = arena_strdup(h->arena, path);
+	return l->mounts[l->mount_count++] ? 0 : -1;
+}
+
+/* Fields of mountinfo: id, parent, device, root, MOUNT POINT, … */
+static int mounts_read(struct host *h)
+{
+	struct lookup *l = h->lookup_data;
+	char *line = host_read_file(h->arena, "/proc/self/mountinfo", NULL);
+
+	l->mounts_read = true;
+	while (line && *line) {
+		char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end, *p = line;
+
+		*end = '\0';
+		for (int field = 0; field < 4 && p; field++)
+			p = (p = strchr(p, ' ')) ? p + 1 : NULL;
+		if (p) {
+			p[strcspn(p, " ")] = '\0';
+			host_unescape(p);
+			if (mount_add(h, p) != 0)
+				return -1;
+		}
+		line = next;
+	}
+	return 0;
+}
+
+static const char *const *submounts(struct host *h, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path), n = 0;
+
+	if (l->live && !l->mounts_read && mounts_read(h) != 0)
+		return NULL;
+	const char **list = arena_alloc(h->arena, (l->mount_count + 1) * sizeof *list);
+
+	for (size_t i = 0; list && i < l->mount_count; i++)
+		if (strncmp(l->mounts[i], path, len) == 0 && (l->mounts[i][len] == '\0' || l->mounts[i][len] == '/'))
+			list[n++] = l->mounts[i];
+	return list;
+}
+
+static int lookup_new(struct host *h, bool live)
+{
+	struct lookup *l = arena_alloc(h->arena, sizeof *l);
+
+	if (!l)
+		return -1;
+	l->live = live;
+	h->lookup_data = l;
+	h->lookup = lookup;
+	h->submounts = submounts;
+	return 0;
+}
+
+int host_lookup_live(struct host *h)
+{
+	return lookup_new(h, true);
+}
+
+int host_lookup_table(struct host *h)
+{
+	struct host_file top = { .mode = S_IFDIR | 0755 };
+
+	return lookup_new(h, false) != 0 ? -1 : host_table_add(h, "/", &top);
+}
+
+/* Directories above a recorded file exist too, even if nobody recorded them. */
+static int table_parents(struct host *h, const char *path)
+{
+	char parent[PATH_MAX];
+	struct host_file directory = { .mode = S_IFDIR | 0755 };
+
+	copy_bounded(parent, sizeof parent, path);
+	char *slash = strrchr(parent, '/');
+
+	if (!slash || slash == parent)
+		return 0;
+	*slash = '\0';
+	return node_find(h->lookup_data, parent) ? 0 : host_table_add(h, parent, &directory);
+}
+
+int host_table_add(struct host *h, const char *path, const struct host_file *f)
+{
+	struct lookup *l = h->lookup_data;
+	struct node *n = node_find(l, path);
+
+	if (!n && (table_parents(h, path) != 0 || !(n = node_add(h, path))))
+		return -1;
+	n->file = *f;
+	if (n->file.errnum == 0 && n->file.ino == 0) {
+		/* Nobody recorded them: any numbers do, as long as no two files share them. */
+		n->file.dev = makedev(0, 1);
+		n->file.ino = ++l->table_inode;
+	}
+	return 0;
+}
+
+int host_table_mount(struct host *h, const char *path)
+{
+	return mount_add(h, path);
+}

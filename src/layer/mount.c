@@ -1,0 +1,615 @@
+/* The view turned into mount operations, parents first, in a root that only we can reach.
+ * Runs in: parent. PURE. */
+#include "layer/layer.h"
+
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "sys/uapi.h"
+
+#define ATTR_BASE (U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV)
+
+struct place {
+	const struct view_entry *under; /* what decides the parent directory; NULL = our own root */
+	bool own;                       /* the parent is a fresh file system of ours: create freely */
+};
+
+struct emit {
+	struct build *b;
+	const struct view *v;
+	const char **made;              /* directories that exist in our own file systems */
+	size_t made_count, made_cap;
+	bool whole_tree;                /* the root is a bound tree: rootfs, host-root */
+};
+
+static struct op *emit_op(struct emit *m, enum op_kind k, const char *path, const char *origin)
+{
+	/* Destinations are relative to the new root, which is the working directory while we build. */
+	return build_op(m->b, SECTION_MOUNT, k, path && path[0] == '/' && path[1] ? path + 1 : path, origin);
+}
+
+static struct place place_of(const struct emit *m, const char *dst)
+{
+	struct place p = { NULL, !m->whole_tree };
+
+	for (size_t i = 0; i < m->v->count; i++) {
+		const struct view_entry *e = &m->v->entries[i];
+		if (!path_below(dst, e->dst) || !strcmp(dst, e->dst) || e->kind == VIEW_SYMLINK)
+			continue;
+		if (p.under && strlen(e->dst) < strlen(p.under->dst))
+			continue;
+		if (e->kind == VIEW_DIR)
+			continue; /* a plain directory of its parent */
+		p.under = e;
+		p.own = e->kind == VIEW_TMPFS || e->kind == VIEW_DEV;
+	}
+	return p;
+}
+
+static bool is_made(const struct emit *m, const char *dir)
+{
+	for (size_t i = 0; i < m->made_count; i++) {
+		if (!strcmp(m->made[i], dir))
+			return true;
+	}
+	return false;
+}
+
+static int note_made(struct emit *m, const char *dir)
+{
+	const char **made = arena_grow(m->b->plan->arena, m->made, m->made_count, &m->made_cap, sizeof *made);
+
+	if (!made)
+		return error_nomem(m->b->error);
+	m->made = made;
+	m->made[m->made_count++] = dir;
+	return 0;
+}
+
+static int make_dir(struct emit *m, const char *dir, unsigned mode, const char *origin)
+{
+	struct op *op;
+
+	if (is_made(m, dir))
+		return 0;
+	op = emit_op(m, OP_MKDIR, dir, origin);
+	if (!op)
+		return -1;
+	op->number[0] = mode;
+	return note_made(m, dir);
+}
+
+/* Every missing directory above dst, within our own file system only. */
+static int make_parents(struct emit *m, const char *dst, const struct place *p, const char *origin)
+{
+	size_t start = p->under ? strlen(p->under->dst) : 0;
+
+	for (const char *s = dst + start + 1; (s = strchr(s, '/')); s++) {
+		const char *dir = arena_strndup(m->b->plan->arena, dst, (size_t)(s - dst));
+		if (!dir)
+			return error_nomem(m->b->error);
+		if (make_dir(m, dir, 0755, origin) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* In a bound tree the mount point must be there already. 1 = go on, 0 = leave this default out. */
+static int mount_point_exists(struct emit *m, const struct view_entry *e, const struct place *p, bool directory)
+{
+	struct build *b = m->b;
+	const char *host;
+	const struct host_file *f;
+
+	if (p->under && p->under->kind != VIEW_BIND) {
+		error_set(b->error, ERR_MOUNT_COVERED, 0, NULL, e->dst, e->origin);
+		return error_detail(b->error, "%s (%s) decides what is there", p->under->dst, p->under->origin);
+	}
+	if (p->under)
+		host = arena_printf(b->plan->arena, "%s%s", p->under->src, e->dst + strlen(p->under->dst));
+	else
+		host = e->dst;
+	if (!host)
+		return error_nomem(b->error);
+	f = b->host->lookup(b->host, p->under ? NULL : b->policy->rootfs, host);
+	if (!f->errnum && !f->link && !!S_ISDIR(f->mode) == directory)
+		return 1;
+	if (!e->named)
+		return build_row(b, ROW_MISSING, e->dst, "default", "absent", "-", "the tree has no mount point for it", e->origin) < 0 ? -1 : 0;
+	error_set(b->error, ERR_MOUNT_POINT, f->errnum ? f->errnum : 20 /* ENOTDIR */, NULL, e->dst, e->origin);
+	return error_detail(b->error, "%s%s%s", p->under ? "it would be in " : "it would be in the root tree: ", host,
+			    f->link ? " (a symbolic link)" : f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
+}
+
+/* 1 = the mount point is ready, 0 = skip */
+static int prepare_point(struct emit *m, const struct view_entry *e, bool directory, uint32_t *walk)
+{
+	struct place p = place_of(m, e->dst);
+	struct op *op;
+
+	*walk = 0;
+	if (!p.own) {
+		*walk = OPF_WALK;
+		return mount_point_exists(m, e, &p, directory);
+	}
+	if (make_parents(m, e->dst, &p, e->origin) < 0)
+		return -1;
+	if (directory)
+		return make_dir(m, e->dst, 0755, e->origin) < 0 ? -1 : 1;
+	op = emit_op(m, OP_MKFILE, e->dst, e->origin);
+	return op ? 1 : -1;
+}
+
+/* Root's sandboxes run as another id: the files of the caller must look like the program's own. */
+static bool wants_idmap(const struct build *b, const struct view_entry *e)
+{
+	return b->plan->allocate_id && b->plan->userns_new && b->host->mount_setattr && strcmp(e->origin, "system");
+}
+
+static int bind_source(struct emit *m, const struct view_entry *e, struct op *op)
+{
+	struct build *b = m->b;
+	int slot;
+
+	op->path2 = e->src;
+	op->number[1] = e->host->dev;
+	op->number[2] = e->host->ino;
+	if (!wants_idmap(b, e))
+		return 0;
+	slot = build_opened(b, OPENED_TREE, e->src, e->origin);
+	if (slot < 0)
+		return -1;
+	struct opened *o = &b->plan->opened[slot];
+	o->recursive = !e->file;
+	o->idmap = true;
+	o->idmap_from = b->host->euid;
+	o->idmap_from_gid = b->host->egid;
+	o->idmap_to = o->idmap_to_gid = HUTCH_ID_ALLOCATED;
+	op->flags |= OPF_OPENED;
+	op->number[0] = (uint64_t)slot;
+	return 0;
+}
+
+/* Without mount_setattr (before 5.12) the read-only flag is set mount by mount. */
+static int classic_submounts(struct emit *m, const struct view_entry *e, uint32_t attr, uint32_t walk)
+{
+	const char *const *sub = m->b->host->submounts(m->b->host, e->src);
+
+	for (; sub && *sub; sub++) {
+		if (!strcmp(*sub, e->src))
+			continue;
+		struct op *op = emit_op(m, OP_BIND, arena_printf(m->b->plan->arena, "%s%s", e->dst, *sub + strlen(e->src)), e->origin);
+		if (!op || !op->path)
+			return error_nomem(m->b->error);
+		op->flags = OPF_CLASSIC | OPF_WALK | OPF_NOVERIFY | walk;
+		op->path2 = *sub;
+		op->attr_set = attr;
+	}
+	return 0;
+}
+
+static int emit_bind(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk, attr = ATTR_BASE | (e->rw ? 0 : U_MOUNT_ATTR_RDONLY) | (e->noexec ? U_MOUNT_ATTR_NOEXEC : 0);
+	int ready = prepare_point(m, e, !e->file, &walk);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
+		return -1;
+	op->flags = walk | (e->file ? 0 : OPF_RECURSIVE);
+	op->attr_set = attr;
+	if (!m->b->host->mount_setattr)
+		op->flags = (op->flags & ~OPF_RECURSIVE) | OPF_CLASSIC;
+	if (bind_source(m, e, op) < 0)
+		return -1;
+	if (!m->b->host->mount_setattr && !e->file && classic_submounts(m, e, attr, walk) < 0)
+		return -1;
+	return build_row(m->b, ROW_ENFORCED, e->dst, e->rw ? "read-write" : "read-only",
+			 e->noexec ? (e->rw ? "read-write, noexec" : "read-only, noexec") : e->rw ? "read-write" : "read-only",
+			 m->b->host->mount_setattr ? "bind mount, attributes set before it is attached" : "bind mounts, one by one",
+			 (op->flags & OPF_OPENED) ? "owner shown as the program's (idmapped)" : NULL, e->origin);
+}
+
+static const char *tmpfs_options(struct build *b, const struct view_entry *e, unsigned mode)
+{
+	return arena_printf(b->plan->arena, "mode=%o,size=%llu,nr_inodes=%llu", mode,
+			    (unsigned long long)(e && e->size ? e->size : b->policy->tmp_size),
+			    (unsigned long long)(e && e->inodes ? e->inodes : b->policy->tmp_inodes));
+}
+
+static int emit_tmpfs(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk;
+	int ready = prepare_point(m, e, true, &walk);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	if (!(op = emit_op(m, OP_TMPFS, e->dst, e->origin)))
+		return -1;
+	op->flags = walk;
+	op->attr_set = ATTR_BASE | (e->noexec ? U_MOUNT_ATTR_NOEXEC : 0);
+	op->data = tmpfs_options(m->b, e, e->mode);
+	if (!op->data)
+		return error_nomem(m->b->error);
+	return build_row(m->b, ROW_ENFORCED, e->dst, "private", op->data, "tmpfs", NULL, e->origin);
+}
+
+/* What is created rather than mounted can only be in a file system of ours. 1 = go on, 0 = skip. */
+static int creatable(struct emit *m, const struct view_entry *e)
+{
+	struct place p = place_of(m, e->dst);
+
+	if (p.own)
+		return make_parents(m, e->dst, &p, e->origin) < 0 ? -1 : 1;
+	if (!e->named)
+		return 0;
+	error_set(m->b->error, ERR_MOUNT_POINT, 0, NULL, e->dst, e->origin);
+	return error_detail(m->b->error, "a %s can only be made in a private directory, not in a shown tree",
+			    e->kind == VIEW_SYMLINK ? "symbolic link" : "directory");
+}
+
+static int emit_dir(struct emit *m, const struct view_entry *e)
+{
+	int ready = creatable(m, e);
+
+	return ready <= 0 ? ready : make_dir(m, e->dst, e->mode ? e->mode : 0755, e->origin);
+}
+
+static int emit_symlink(struct emit *m, const struct view_entry *e)
+{
+	int ready = creatable(m, e);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	op = emit_op(m, OP_SYMLINK, e->dst, e->origin);
+	if (op)
+		op->path2 = e->src;
+	return op ? 0 : -1;
+}
+
+/* In our own file system the file is simply written; over a bound tree it is written beside and mounted. */
+static int emit_data(struct emit *m, const struct view_entry *e)
+{
+	struct place p = place_of(m, e->dst);
+	const char *path = e->dst;
+	uint32_t walk = 0;
+	struct op *op;
+
+	if (!p.own) {
+		int ready = mount_point_exists(m, e, &p, false);
+		if (ready <= 0)
+			return ready;
+		walk = OPF_WALK;
+		path = ".hutch-data";
+	} else if (make_parents(m, e->dst, &p, e->origin) < 0) {
+		return -1;
+	}
+	if (walk && m->whole_tree) {
+		error_set(m->b->error, ERR_MOUNT_POINT, 0, NULL, e->dst, e->origin);
+		return error_detail(m->b->error, "file content needs a root of hutch's own: not with rootfs or host-root; use ro = SRC:DST");
+	}
+	op = emit_op(m, e->kind == VIEW_FD ? OP_WRITE_FD : OP_WRITE, path, e->origin);
+	if (!op)
+		return -1;
+	op->number[0] = e->mode;
+	op->number[1] = (uint64_t)(unsigned)e->fd;
+	op->data = e->data;
+	op->data_len = e->data_len;
+	if (!walk)
+		return 0;
+	if (!(op = emit_op(m, OP_OVERMOUNT, e->dst, e->origin)))
+		return -1;
+	op->path2 = path;
+	op->flags = OPF_WALK;
+	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_RDONLY;
+	return emit_op(m, OP_UNLINK, path, e->origin) ? 0 : -1;
+}
+
+/* Is the thing to hide a directory? */
+static int emit_mask(struct emit *m, const struct view_entry *e)
+{
+	struct place p = place_of(m, e->dst);
+	const char *host;
+	const struct host_file *f = NULL;
+	bool directory;
+	struct op *op;
+
+	if (p.own)
+		return build_row(m->b, ROW_ENFORCED, e->dst, "mask", "absent", "-", "nothing is there", e->origin);
+	host = p.under && p.under->kind == VIEW_BIND ? arena_printf(m->b->plan->arena, "%s%s", p.under->src, e->dst + strlen(p.under->dst)) : e->dst;
+	if (p.under && p.under->kind != VIEW_BIND && p.under->kind != VIEW_PROC && p.under->kind != VIEW_SYS)
+		return mount_point_exists(m, e, &p, true);
+	if (!host)
+		return error_nomem(m->b->error);
+	f = m->b->host->lookup(m->b->host, p.under ? NULL : m->b->policy->rootfs, host);
+	if (f->errnum || f->link) {
+		error_set(m->b->error, ERR_MOUNT_POINT, f->errnum, NULL, e->dst, e->origin);
+		return error_detail(m->b->error, "a mask hides what exists; %s%s", host, f->link ? " is a symbolic link: mask what it leads to" : " doesn't exist");
+	}
+	directory = S_ISDIR(f->mode);
+	/* A mount point can't be renamed, but its parents could: in a writable tree they are pinned by being
+	 * mount points themselves. */
+	for (const char *s = p.under && p.under->rw ? e->dst + strlen(p.under->dst) + 1 : NULL; s && (s = strchr(s, '/')); s++) {
+		const char *dir = arena_strndup(m->b->plan->arena, e->dst, (size_t)(s - e->dst));
+		if (!dir)
+			return error_nomem(m->b->error);
+		if (is_made(m, dir))
+			continue;
+		if (note_made(m, dir) < 0 || !(op = emit_op(m, OP_PIN, dir, e->origin)))
+			return -1;
+		op->flags = OPF_WALK;
+	}
+	op = emit_op(m, directory ? OP_MASK_DIR : OP_MASK_FILE, e->dst, e->origin);
+	if (!op)
+		return -1;
+	op->flags = OPF_WALK;
+	return build_row(m->b, ROW_ENFORCED, e->dst, "hidden", "hidden", directory ? "empty read-only tmpfs" : "empty unreadable file", NULL, e->origin);
+}
+
+static int emit_node(struct emit *m, const char *src, const char *dst, const char *origin)
+{
+	struct op *op;
+
+	if (!emit_op(m, OP_MKFILE, dst, origin) || !(op = emit_op(m, OP_BIND, dst, origin)))
+		return -1;
+	op->path2 = src;
+	op->flags = OPF_NODE;
+	return 0;
+}
+
+static int emit_link(struct emit *m, const char *text, const char *dst)
+{
+	struct op *op = emit_op(m, OP_SYMLINK, dst, "default");
+
+	if (op)
+		op->path2 = text;
+	return op ? 0 : -1;
+}
+
+static int dev_minimal(struct emit *m, const struct view_entry *e)
+{
+	static const char *const nodes[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty" };
+	static const char *const links[][2] = {
+		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" }, { "/proc/self/fd/1", "/dev/stdout" },
+		{ "/proc/self/fd/2", "/dev/stderr" }, { "pts/ptmx", "/dev/ptmx" },
+	};
+	struct op *op;
+
+	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+		if (emit_node(m, nodes[i], nodes[i], e->origin) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(links); i++) {
+		if (emit_link(m, links[i][0], links[i][1]) < 0)
+			return -1;
+	}
+	if (make_dir(m, "/dev/pts", 0755, e->origin) < 0 || !(op = emit_op(m, OP_DEVPTS, "/dev/pts", e->origin)))
+		return -1;
+	if (make_dir(m, "/dev/shm", 0755, e->origin) < 0 || !(op = emit_op(m, OP_TMPFS, "/dev/shm", e->origin)))
+		return -1;
+	op->attr_set = ATTR_BASE;
+	op->data = tmpfs_options(m->b, NULL, 01777);
+	return op->data ? 0 : error_nomem(m->b->error);
+}
+
+static int emit_dev(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk;
+	int ready = prepare_point(m, e, true, &walk);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	if (m->b->policy->dev == DEV_HOST) {
+		if (!(op = emit_op(m, OP_BIND, "/dev", e->origin)))
+			return -1;
+		op->path2 = "/dev";
+		op->flags = OPF_RECURSIVE | OPF_NOVERIFY | walk;
+		op->attr_set = U_MOUNT_ATTR_NOSUID;
+		return build_row(m->b, ROW_OPEN, "/dev", "host", "host", "bind mount", "the caller's devices are reachable", e->origin);
+	}
+	/* In our own root /dev is a plain directory of it; in a given tree it needs a file system of its own. */
+	if (walk) {
+		if (!(op = emit_op(m, OP_TMPFS, "/dev", e->origin)))
+			return -1;
+		op->flags = walk;
+		op->attr_set = U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NOEXEC;
+		op->data = "mode=755,size=64k,nr_inodes=64";
+	}
+	if (dev_minimal(m, e) < 0)
+		return -1;
+	return build_row(m->b, ROW_ENFORCED, "/dev", "minimal", "null zero full random urandom tty, own pts and shm", "device binds, devpts, tmpfs", NULL, e->origin);
+}
+
+/* Rungs: fresh, bound (shared pid namespace only), synthetic, none. */
+static int emit_proc(struct emit *m, const struct view_entry *e)
+{
+	static const char *const hide[] = { "off", "noaccess", "invisible", NULL, "ptraceable" };
+	const struct policy *p = m->b->policy;
+	bool pidns = p->ns[NS_PID].how == NS_NEW;
+	bool fresh = p->proc == PROC_NEW || (p->proc == PROC_AUTO && m->b->host->proc_mountable && pidns);
+	bool bind = !fresh && (p->proc == PROC_BIND || (p->proc == PROC_AUTO && !pidns));
+	uint32_t walk;
+	int ready;
+	struct op *op;
+
+	if (p->proc == PROC_BIND && pidns)
+		return error_set(m->b->error, ERR_NS_CONFLICT, 0, NULL, "proc = bind and pidns = new: it would show the host's processes", e->origin);
+	if (p->proc == PROC_NEW && !m->b->host->proc_mountable)
+		return error_set(m->b->error, ERR_MOUNT_PROC, 1, "mount", "/proc", e->origin);
+	ready = prepare_point(m, e, true, &walk);
+	if (ready <= 0)
+		return ready;
+	if (bind) {
+		if (!(op = emit_op(m, OP_PROC_BIND, "/proc", e->origin)))
+			return -1;
+		op->flags = walk | OPF_RECURSIVE;
+		op->attr_set = p->host_root ? 0 : ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
+		return build_row(m->b, ROW_WEAKER, "/proc", "auto", "the host's, read-only", "bind mount", "the pid namespace is shared", e->origin);
+	}
+	if (fresh) {
+		if (!(op = emit_op(m, OP_PROC, "/proc", e->origin)))
+			return -1;
+		op->flags = walk;
+		/* Read-only as a whole: no sysctl, trigger or attribute can be written, whoever owns it. */
+		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
+		op->data = !p->hidepid && !p->proc_subset_pid ? "" :
+			arena_printf(m->b->plan->arena, "hidepid=%s%s", hide[p->hidepid], p->proc_subset_pid ? ",subset=pid" : "");
+		return build_row(m->b, ROW_ENFORCED, "/proc", "auto", p->proc_subset_pid ? "own processes only" : "fresh, read-only", "procfs of the new pid namespace", NULL, e->origin);
+	}
+	if (!(op = emit_op(m, OP_TMPFS, "/proc", e->origin)))
+		return -1;
+	op->flags = walk;
+	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC;
+	op->data = "mode=755,size=64k,nr_inodes=64";
+	static const char *const copied[] = { "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/loadavg", "/proc/filesystems", "/proc/version" };
+	for (size_t i = 0; i < COUNT_OF(copied); i++) {
+		struct op *copy = emit_op(m, OP_COPY, copied[i], e->origin);
+		if (!copy)
+			return -1;
+		copy->path2 = copied[i];
+		copy->number[0] = 0444;
+	}
+	if (!(op = emit_op(m, OP_ATTR, "/proc", e->origin)))
+		return -1;
+	op->flags = OPF_WALK;
+	op->attr_set = U_MOUNT_ATTR_RDONLY;
+	return build_row(m->b, ROW_WEAKER, "/proc", "auto", "synthetic: a few information files, no processes", "tmpfs",
+			 "masked parts of the surroundings' /proc forbid a fresh one", e->origin);
+}
+
+static int emit_sys(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk;
+	int ready = prepare_point(m, e, true, &walk);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	if (!(op = emit_op(m, OP_SYSFS_BIND, "/sys", e->origin)))
+		return -1;
+	op->flags = OPF_RECURSIVE | walk;
+	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
+	return build_row(m->b, ROW_OPEN, "/sys", "ro", "the host's, read-only", "bind mount", NULL, e->origin);
+}
+
+static int emit_device(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk;
+	int ready = prepare_point(m, e, false, &walk);
+	struct op *op;
+
+	if (ready <= 0)
+		return ready;
+	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
+		return -1;
+	op->path2 = e->src;
+	op->flags = walk | OPF_NODE;
+	return build_row(m->b, ROW_OPEN, e->dst, "device", "the host's device", "bind mount", NULL, e->origin);
+}
+
+static int emit_entry(struct emit *m, const struct view_entry *e)
+{
+	switch (e->kind) {
+	case VIEW_BIND: return emit_bind(m, e);
+	case VIEW_TMPFS: return emit_tmpfs(m, e);
+	case VIEW_DIR: return emit_dir(m, e);
+	case VIEW_SYMLINK: return emit_symlink(m, e);
+	case VIEW_DATA:
+	case VIEW_FD: return emit_data(m, e);
+	case VIEW_MASK: return emit_mask(m, e);
+	case VIEW_DEVICE: return emit_device(m, e);
+	case VIEW_PROC: return emit_proc(m, e);
+	case VIEW_DEV: return emit_dev(m, e);
+	case VIEW_SYS: return emit_sys(m, e);
+	}
+	return 0;
+}
+
+/* The new root covers some host directory for a moment; it must not hide a source from us. */
+static const char *cover(struct emit *m)
+{
+	static const char *const places[] = { "/sys", "/mnt", "/srv", "/media", "/boot", "/var", "/home", "/tmp", "/opt", "/run" };
+
+	for (size_t i = 0; i < COUNT_OF(places); i++) {
+		bool used = m->b->policy->sys_ro && i == 0;
+		for (size_t k = 0; k < m->v->count && !used; k++) {
+			const struct view_entry *e = &m->v->entries[k];
+			used = (e->kind == VIEW_BIND || e->kind == VIEW_DEVICE) && path_below(e->src, places[i]);
+		}
+		const struct host_file *f = used ? NULL : m->b->host->lookup(m->b->host, NULL, places[i]);
+		if (f && !f->errnum && S_ISDIR(f->mode) && !f->link)
+			return places[i];
+	}
+	return NULL;
+}
+
+static int emit_root(struct emit *m)
+{
+	struct build *b = m->b;
+	const char *tree = b->policy->host_root ? "/" : b->policy->rootfs;
+	struct op *op = emit_op(m, OP_PRIVATE, "/", "default");
+	const char *at;
+
+	if (!op)
+		return -1;
+	op->number[0] = MS_PRIVATE;
+	if (m->whole_tree) {
+		const struct host_file *f = b->host->lookup(b->host, NULL, tree);
+		bool rw = b->policy->host_root || b->policy->rootfs_rw;
+		if (f->errnum || !S_ISDIR(f->mode))
+			return error_set(b->error, ERR_MOUNT_SOURCE, f->errnum ? f->errnum : 20, NULL, tree, b->policy->origin[KEY_ROOTFS]);
+		struct view_entry e = { .kind = VIEW_BIND, .dst = "/", .src = f->real, .host = f, .rw = rw, .origin = b->policy->host_root ? "system" : b->policy->origin[KEY_ROOTFS] };
+		if (!(op = emit_op(m, OP_ROOT_BIND, f->real, e.origin)))
+			return -1;
+		op->flags = OPF_RECURSIVE;
+		op->attr_set = b->policy->host_root ? 0 : ATTR_BASE | (rw ? 0 : U_MOUNT_ATTR_RDONLY);
+		if (!b->host->mount_setattr && op->attr_set)
+			return error_set(b->error, ERR_MOUNT_NO_API, 38, "mount_setattr", tree, e.origin);
+		if (bind_source(m, &e, op) < 0)
+			return -1;
+		return build_row(b, rw && b->policy->host_root ? ROW_OPEN : ROW_ENFORCED, "/", b->policy->host_root ? "host-root" : "rootfs", f->real, "bind mount", rw ? "writable" : "read-only", e.origin);
+	}
+	if (!(at = cover(m)))
+		return error_set(b->error, ERR_MOUNT_ROOT, 0, NULL, "(no free directory to build at)", "default");
+	if (!(op = build_op(b, SECTION_MOUNT, OP_ROOT_TMPFS, at, "default")))
+		return -1;
+	op->data = "mode=755,size=16m,nr_inodes=65536";
+	return build_row(b, ROW_ENFORCED, "/", "new", "a root of its own, read-only", "tmpfs, pivot_root", NULL, "default");
+}
+
+int mount_compile(struct build *b, const struct view *v)
+{
+	struct emit m = { .b = b, .v = v, .whole_tree = b->policy->rootfs || b->policy->host_root };
+	struct op *op;
+
+	if (!layer_has_mounts(b)) {
+		for (size_t i = 0; i < v->count; i++) {
+			const struct view_entry *e = &v->entries[i];
+			if (e->named && (!layer_never(b) || e->kind != VIEW_BIND || strcmp(e->src, e->dst)))
+				return error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, e->dst, e->origin);
+		}
+		return b->policy->rootfs ? error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, "rootfs", b->policy->origin[KEY_ROOTFS]) : 0;
+	}
+	if (!b->host->open_tree || !b->host->move_mount)
+		return error_set(b->error, ERR_MOUNT_NO_API, 38, "open_tree", "mounts", "default");
+	if (emit_root(&m) < 0)
+		return -1;
+	for (size_t i = 0; i < v->count; i++) {
+		if (emit_entry(&m, &v->entries[i]) < 0)
+			return -1;
+	}
+	if (m.whole_tree)
+		return 0;
+	if (!(op = emit_op(&m, OP_ATTR, ".", "default")))
+		return -1;
+	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_RDONLY;
+	/* Before 5.12 this one attribute change is a classic remount of a mount that is ours alone. */
+	op->flags = b->host->mount_setattr ? 0 : OPF_CLASSIC;
+	return 0;
+}

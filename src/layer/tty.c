@@ -1,0 +1,30 @@
+/* Terminal and session of the program.
+ * Runs in: parent. */
+#include "layer/layer.h"
+
+static bool wants_pty(const struct build *b)
+{
+	const struct policy *p = b->policy;
+
+	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && b->host->fd_tty[0]);
+}
+
+int tty_compile(struct build *b)
+{
+	const struct policy *p = b->policy;
+
+	if (wants_pty(b)) {
+		b->plan->private_tty = true;
+		if (!build_op(b, SECTION_TTY, OP_PTY, "/dev/ptmx", p->origin[KEY_TTY]))
+			return -1;
+		return build_row(b, ROW_ENFORCED, "terminal", "private", "a pseudo terminal of its own", "relay in the launcher", NULL, p->origin[KEY_TTY]);
+	}
+	if (p->tty == TTY_INHERIT) {
+		b->plan->shared_session = true;
+		return build_row(b, b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2] ? ROW_OPEN : ROW_ENFORCED, "terminal", "inherit",
+				 "the caller's session and terminal", "-", "typing into it (TIOCSTI) is stopped by the system call filter only", p->origin[KEY_TTY]);
+	}
+	if (!build_op(b, SECTION_TTY, OP_SETSID, NULL, p->origin[KEY_TTY]))
+		return -1;
+	return build_row(b, ROW_ENFORCED, "terminal", "none", "a session of its own, no terminal", "setsid", NULL, p->origin[KEY_TTY]);
+}

@@ -1,0 +1,16 @@
+/* What the kernel must say of the program before its filter is loaded.
+ * Runs in: parent. */
+#include "layer/layer.h"
+
+int verify_compile(struct build *b)
+{
+	struct op *op = build_op(b, SECTION_VERIFY, OP_VERIFY, NULL, "default");
+
+	if (!op)
+		return -1;
+	op->number[0] = b->plan->uid;
+	op->number[1] = b->plan->gid;
+	op->number[2] = b->policy->caps;
+	op->number[3] = b->policy->no_new_privs;
+	return 0;
+}

@@ -1,0 +1,446 @@
+/* The view: every path that the sandbox shows, from rules and defaults, parents first.
+ * Runs in: parent. PURE (the host answers look-ups). */
+#include "layer/layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool path_below(const char *path, const char *ancestor)
+{
+	size_t n = strlen(ancestor);
+
+	if (n == 1 && ancestor[0] == '/')
+		return true;
+	return !strncmp(path, ancestor, n) && (path[n] == '/' || !path[n]);
+}
+
+static struct view_entry *view_at(struct view *v, const char *dst)
+{
+	for (size_t i = 0; i < v->count; i++) {
+		if (!strcmp(v->entries[i].dst, dst))
+			return &v->entries[i];
+	}
+	return NULL;
+}
+
+/* Adds an entry unless a rule of a person's, or an earlier default, already decides that very path. */
+static struct view_entry *view_add(struct build *b, struct view *v, enum view_kind kind, const char *dst, const char *origin)
+{
+	static struct view_entry *const none = NULL;
+	struct view_entry *entries;
+
+	if (!dst) {
+		error_nomem(b->error);
+		return none;
+	}
+	if (view_at(v, dst))
+		return view_at(v, dst);
+	entries = arena_grow(b->plan->arena, v->entries, v->count, &v->cap, sizeof *entries);
+	if (!entries) {
+		error_nomem(b->error);
+		return NULL;
+	}
+	v->entries = entries;
+	entries[v->count] = (struct view_entry){ .kind = kind, .dst = dst, .origin = origin, .fd = -1 };
+	return &entries[v->count++];
+}
+
+static const struct host_file *look(struct build *b, const char *path)
+{
+	return b->host->lookup(b->host, NULL, path);
+}
+
+static int bind_default(struct build *b, struct view *v, const char *path)
+{
+	const struct host_file *f = look(b, path);
+
+	if (f->errnum || view_at(v, path))
+		return 0;
+	struct view_entry *e = view_add(b, v, VIEW_BIND, path, "system");
+	if (!e)
+		return -1;
+	e->src = f->real;
+	e->host = f;
+	e->file = !S_ISDIR(f->mode);
+	return 0;
+}
+
+/* A link of the host is shown as the same link (merged /usr), anything else is bound. */
+static int link_or_bind(struct build *b, struct view *v, const char *path)
+{
+	const struct host_file *f = look(b, path);
+
+	if (f->errnum || view_at(v, path))
+		return 0;
+	if (!f->link)
+		return bind_default(b, v, path);
+	struct view_entry *e = view_add(b, v, VIEW_SYMLINK, path, "system");
+	if (!e)
+		return -1;
+	e->src = f->link;
+	return 0;
+}
+
+static int data_default(struct build *b, struct view *v, const char *path, const char *text)
+{
+	if (view_at(v, path))
+		return 0;
+	struct view_entry *e = text ? view_add(b, v, VIEW_DATA, path, "system") : NULL;
+	if (!e)
+		return error_nomem(b->error);
+	e->data = text;
+	e->data_len = strlen(text);
+	e->mode = 0444;
+	return 0;
+}
+
+static int tmpfs_default(struct build *b, struct view *v, const char *path, unsigned mode)
+{
+	struct view_entry *e = view_at(v, path) ? NULL : view_add(b, v, VIEW_TMPFS, path, "default");
+
+	if (e)
+		e->mode = mode;
+	return view_at(v, path) ? 0 : -1;
+}
+
+static int system_files(struct build *b, struct view *v)
+{
+	static const char *const links[] = { "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/localtime" };
+	static const char *const binds[] = { "/usr", "/opt", "/nix/store", "/etc/alternatives", "/etc/ld.so.cache", "/etc/fonts" };
+	static const char *const for_network[] = { "/etc/resolv.conf", "/etc/ssl", "/etc/ca-certificates", "/etc/services", "/etc/protocols" };
+
+	for (size_t i = 0; i < COUNT_OF(links); i++) {
+		if (link_or_bind(b, v, links[i]) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < COUNT_OF(binds); i++) {
+		if (bind_default(b, v, binds[i]) < 0)
+			return -1;
+	}
+	for (size_t i = 0; b->policy->ns[NS_NET].how != NS_NEW && i < COUNT_OF(for_network); i++) {
+		if (bind_default(b, v, for_network[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Who is who inside: nothing of the host's users. */
+static int identity_files(struct build *b, struct view *v)
+{
+	struct arena *a = b->plan->arena;
+	uint32_t uid = b->plan->uid, gid = b->plan->gid;
+	const char *user = uid == 0 ? "" : arena_printf(a, "user:x:%u:%u:user:%s:/bin/sh\n", uid, gid, v->home);
+	const char *group = gid == 0 ? "" : arena_printf(a, "user:x:%u:\n", gid);
+
+	if (uid == HUTCH_ID_ALLOCATED)
+		user = group = "";
+	if (!user || !group)
+		return error_nomem(b->error);
+	if (data_default(b, v, "/etc/passwd", arena_printf(a, "root:x:0:0:root:%s:/bin/sh\n%snobody:x:65534:65534:nobody:/:/bin/false\n", uid ? "/" : v->home, user)) < 0 ||
+	    data_default(b, v, "/etc/group", arena_printf(a, "root:x:0:\n%snogroup:x:65534:\n", group)) < 0 ||
+	    data_default(b, v, "/etc/hosts", arena_printf(a, "127.0.0.1 localhost %s\n::1 localhost\n", b->policy->hostname ? b->policy->hostname : "hutch")) < 0)
+		return -1;
+	return data_default(b, v, "/etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n");
+}
+
+static int private_places(struct build *b, struct view *v)
+{
+	const struct policy *p = b->policy;
+
+	if (tmpfs_default(b, v, "/tmp", 01777) < 0)
+		return -1;
+	if (!view_at(v, "/var/tmp")) {
+		struct view_entry *e = view_add(b, v, VIEW_SYMLINK, "/var/tmp", "default");
+		if (!e)
+			return -1;
+		e->src = "../tmp";
+	}
+	if (p->home_private && !p->rootfs && tmpfs_default(b, v, v->home, b->plan->uid == HUTCH_ID_ALLOCATED ? 01777 : 0700) < 0)
+		return -1;
+	return view_add(b, v, VIEW_DIR, "/run", "default") ? 0 : -1;
+}
+
+static int kernel_places(struct build *b, struct view *v)
+{
+	const struct policy *p = b->policy;
+
+	if (p->dev != DEV_NONE && !view_add(b, v, VIEW_DEV, "/dev", p->origin[KEY_DEV]))
+		return -1;
+	if (p->proc != PROC_NONE && !view_add(b, v, VIEW_PROC, "/proc", p->origin[KEY_PROC]))
+		return -1;
+	if (p->sys_ro && !view_add(b, v, VIEW_SYS, "/sys", p->origin[KEY_SYS]))
+		return -1;
+	return 0;
+}
+
+static int source_error(struct build *b, const struct path_rule *r, int errnum)
+{
+	return error_set(b->error, ERR_MOUNT_SOURCE, errnum, NULL, r->src, r->origin);
+}
+
+static int rule_bind(struct build *b, const struct path_rule *r, struct view_entry *e)
+{
+	const struct host_file *f = look(b, r->src);
+
+	if (f->errnum)
+		return source_error(b, r, f->errnum);
+	e->src = f->real;
+	e->host = f;
+	e->file = !S_ISDIR(f->mode);
+	e->rw = r->kind == RULE_RW || r->kind == RULE_DEVICE;
+	e->device = r->kind == RULE_DEVICE;
+	if (e->device && !S_ISCHR(f->mode) && !S_ISBLK(f->mode)) {
+		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
+		return error_detail(b->error, "it isn't a device node");
+	}
+	return 0;
+}
+
+static enum view_kind kind_of(enum rule_kind k)
+{
+	static const enum view_kind kinds[] = {
+		[RULE_RO] = VIEW_BIND, [RULE_RW] = VIEW_BIND, [RULE_TMPFS] = VIEW_TMPFS, [RULE_DIR] = VIEW_DIR, [RULE_SYMLINK] = VIEW_SYMLINK,
+		[RULE_FILE] = VIEW_DATA, [RULE_FILE_FD] = VIEW_FD, [RULE_MASK] = VIEW_MASK, [RULE_DEVICE] = VIEW_DEVICE,
+	};
+	return kinds[k];
+}
+
+static int add_rules(struct build *b, struct view *v)
+{
+	const struct policy *p = b->policy;
+
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct path_rule *r = &p->rules[i];
+		if (r->optional && r->src && look(b, r->src)->errnum == 2 /* ENOENT */) {
+			if (build_row(b, ROW_MISSING, r->dst, "shown if there", "absent", "-", "optional and doesn't exist", r->origin) < 0)
+				return -1;
+			continue;
+		}
+		struct view_entry *e = view_add(b, v, kind_of(r->kind), r->dst, r->origin);
+		if (!e)
+			return -1;
+		e->named = r->strength == STRENGTH_REQUIRED;
+		e->noexec = r->noexec;
+		e->size = r->size;
+		e->inodes = r->inodes;
+		e->mode = r->mode ? r->mode : r->kind == RULE_FILE || r->kind == RULE_FILE_FD ? 0444 : r->kind == RULE_TMPFS ? 0755 : 0755;
+		e->data = r->data;
+		e->data_len = r->data_len;
+		e->fd = r->fd;
+		e->src = r->src;
+		if ((r->kind == RULE_RO || r->kind == RULE_RW || r->kind == RULE_DEVICE) && rule_bind(b, r, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+const struct view_entry *view_find(const struct view *v, const char *path)
+{
+	const struct view_entry *best = NULL;
+
+	for (size_t i = 0; i < v->count; i++) {
+		if (path_below(path, v->entries[i].dst) && (!best || strlen(v->entries[i].dst) > strlen(best->dst)))
+			best = &v->entries[i];
+	}
+	return best;
+}
+
+/* Follows the links that we ourselves make (merged /usr): /bin/x becomes /usr/bin/x. */
+static const char *through_links(struct build *b, const struct view *v, const char *path)
+{
+	for (int hops = 0; hops < 16; hops++) {
+		const struct view_entry *link = NULL;
+		for (size_t i = 0; i < v->count; i++) {
+			const struct view_entry *e = &v->entries[i];
+			if (e->kind == VIEW_SYMLINK && path_below(path, e->dst) && strcmp(path, e->dst))
+				link = e;
+		}
+		if (!link)
+			return path;
+		const char *rest = path + strlen(link->dst), *slash = strrchr(link->dst, '/');
+		if (link->src[0] == '/')
+			path = arena_printf(b->plan->arena, "%s%s", link->src, rest);
+		else
+			path = arena_printf(b->plan->arena, "%.*s/%s%s", (int)(slash - link->dst), link->dst, link->src, rest);
+		if (!path)
+			return NULL;
+	}
+	return path;
+}
+
+const char *view_host_path(struct build *b, const struct view *v, const char *inside)
+{
+	const char *path = through_links(b, v, inside);
+	const struct view_entry *e = path ? view_find(v, path) : NULL;
+
+	if (!e)
+		return b->policy->host_root || layer_never(b) ? path : NULL;
+	if (e->kind != VIEW_BIND)
+		return NULL;
+	return arena_printf(b->plan->arena, "%s%s", e->src, path + strlen(e->dst));
+}
+
+static bool visible(struct build *b, const struct view *v, const char *inside, const struct host_file *f)
+{
+	const char *host = view_host_path(b, v, inside);
+	const struct host_file *g = host ? look(b, host) : NULL;
+
+	return g && !g->errnum && g->dev == f->dev && g->ino == f->ino;
+}
+
+/* The working directory, unless it is or holds the home, or is a place that hutch makes itself. */
+static int default_cwd(struct build *b, struct view *v)
+{
+	static const char *const own[] = { "/proc", "/sys", "/dev", "/tmp", "/var/tmp", "/run", "/etc", "/root", "/home", "/var" };
+	const struct policy *p = b->policy;
+	const char *cwd = p->context.cwd;
+
+	if (p->cwd_access == CWD_NONE || !cwd || p->rootfs || p->host_root || view_at(v, cwd))
+		return 0;
+	if (path_below(v->home, cwd) || (p->context.home && path_below(p->context.home, cwd)))
+		return 0;
+	for (size_t i = 0; i < COUNT_OF(own); i++) {
+		if (!strcmp(cwd, own[i]) || (i < 3 && path_below(cwd, own[i])))
+			return 0;
+	}
+	const struct host_file *f = look(b, cwd);
+	if (f->errnum || visible(b, v, cwd, f))
+		return 0;
+	struct view_entry *e = view_add(b, v, VIEW_BIND, cwd, p->origin[KEY_CWD_ACCESS]);
+	if (!e)
+		return -1;
+	e->src = f->real;
+	e->host = f;
+	e->rw = p->cwd_access == CWD_RW;
+	e->named = p->strength[KEY_CWD_ACCESS] == STRENGTH_REQUIRED;
+	return 0;
+}
+
+/* The program's own file is always visible, at the path it was called by. */
+static int show_program(struct build *b, struct view *v)
+{
+	const char *path = b->plan->exec_path;
+
+	if (b->policy->rootfs || b->policy->host_root || !b->plan->exec_host_path || strstr(path, "/../"))
+		return 0;
+	const struct host_file *f = look(b, b->plan->exec_host_path);
+	if (f->errnum || !S_ISREG(f->mode) || visible(b, v, path, f))
+		return 0;
+	const char *clean = look(b, path)->real;
+	if (!clean || view_at(v, clean))
+		return 0;
+	struct view_entry *e = view_add(b, v, VIEW_BIND, clean, "the program itself");
+	if (!e)
+		return -1;
+	e->src = f->real;
+	e->host = f;
+	e->file = true;
+	b->plan->exec_path = clean;
+	return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+	const unsigned char *x = (const unsigned char *)((const struct view_entry *)a)->dst;
+	const unsigned char *y = (const unsigned char *)((const struct view_entry *)b)->dst;
+
+	/* '/' sorts before every other byte, so that a directory's children follow it directly. */
+	while (*x && *x == *y)
+		x++, y++;
+	int cx = !*x ? -1 : *x == '/' ? 0 : *x, cy = !*y ? -1 : *y == '/' ? 0 : *y;
+	return cx - cy;
+}
+
+/* Rules that lie behind our own links move to where the link leads; what is there already is dropped. */
+static int resolve_destinations(struct build *b, struct view *v)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < v->count; i++) {
+		struct view_entry *e = &v->entries[i];
+		const char *dst = through_links(b, v, e->dst);
+		if (!dst)
+			return error_nomem(b->error);
+		if (strcmp(dst, e->dst)) {
+			struct view_entry moved = *e;
+			const struct view_entry *under = view_find(v, dst);
+			const char *host = under && under->kind == VIEW_BIND
+				? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
+			if (host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src))
+				continue; /* the very same file is there already, with the same right */
+			moved.dst = dst;
+			v->entries[kept++] = moved;
+			continue;
+		}
+		v->entries[kept++] = *e;
+	}
+	v->count = kept;
+	qsort(v->entries, v->count, sizeof *v->entries, compare);
+	return 0;
+}
+
+/* One host tree under two names: the stricter right would be dodged through the looser name. */
+static int check_aliases(struct build *b, struct view *v)
+{
+	size_t n = v->count;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = i + 1; k < n; k++) {
+			const struct view_entry *x = &v->entries[i], *y = &v->entries[k];
+			if (x->kind != VIEW_BIND || y->kind != VIEW_BIND || !x->named || !y->named || x->rw == y->rw)
+				continue;
+			if (x->host->dev == y->host->dev && x->host->ino == y->host->ino) {
+				error_set(b->error, ERR_MOUNT_ALIAS, 0, NULL, x->src, x->origin);
+				return error_detail(b->error, "%s (%s) and %s (%s, %s)", x->dst, x->rw ? "rw" : "ro", y->dst, y->rw ? "rw" : "ro", y->origin);
+			}
+		}
+	}
+	/* A masked file is masked under every other name that shows it. */
+	for (size_t i = 0; i < n; i++) {
+		if (v->entries[i].kind != VIEW_MASK)
+			continue;
+		const struct view_entry mask = v->entries[i];
+		struct view under = { .entries = v->entries, .count = i };
+		const char *host = view_host_path(b, &under, mask.dst);
+		for (size_t k = 0; host && k < n; k++) {
+			const struct view_entry *other = &v->entries[k];
+			if (other->kind != VIEW_BIND || !path_below(host, other->src))
+				continue;
+			const char *also = arena_printf(b->plan->arena, "%s%s", other->dst, host + strlen(other->src));
+			if (!also)
+				return error_nomem(b->error);
+			if (view_at(v, also) && view_at(v, also)->kind == VIEW_MASK)
+				continue;
+			if (view_at(v, also)) {
+				error_set(b->error, ERR_MOUNT_ALIAS, 0, NULL, host, mask.origin);
+				return error_detail(b->error, "masked at %s, shown at %s (%s)", mask.dst, also, view_at(v, also)->origin);
+			}
+			const char *origin = mask.origin;
+			struct view_entry *e = view_add(b, v, VIEW_MASK, also, origin);
+			if (!e)
+				return -1;
+			e->named = true;
+		}
+	}
+	qsort(v->entries, v->count, sizeof *v->entries, compare);
+	return 0;
+}
+
+int view_compile(struct build *b, struct view *v)
+{
+	const struct policy *p = b->policy;
+	bool own_root = !p->host_root;
+
+	if (add_rules(b, v) < 0)
+		return -1;
+	if (own_root && p->system && !p->rootfs && system_files(b, v) < 0)
+		return -1;
+	if (own_root && !layer_never(b)) {
+		if ((!p->rootfs && identity_files(b, v) < 0) || private_places(b, v) < 0 || kernel_places(b, v) < 0)
+			return -1;
+	}
+	if (default_cwd(b, v) < 0 || exec_resolve(b, v) < 0 || show_program(b, v) < 0)
+		return -1;
+	return resolve_destinations(b, v) < 0 ? -1 : check_aliases(b, v);
+}

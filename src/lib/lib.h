@@ -1,0 +1,24 @@
+/* The objects behind the public opaque types.
+ * Runs in: parent. */
+#ifndef HUTCH_LIB_H
+#define HUTCH_LIB_H
+
+#include <hutch/hutch.h>
+
+#include "front/front.h"
+#include "plan/plan.h"
+#include "run/run.h"
+
+struct hutch_policy {
+	struct arena arena;
+	struct draft draft;
+};
+
+struct hutch_plan {
+	struct arena arena;
+	struct policy policy;
+	struct host host;
+	struct plan plan;
+};
+
+#endif

@@ -1,0 +1,176 @@
+/* Public plan: freeze, probe, compile; and spawn.
+ * Runs in: parent. */
+#include "lib/lib.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#ifndef HUTCH_VERSION
+#define HUTCH_VERSION "0.1.0"
+#endif
+
+extern char **environ;
+
+const char *hutch_version(void)
+{
+	return HUTCH_VERSION;
+}
+
+/* Everything that outlives the policy object is copied into the plan's own arena. */
+static int copy_draft(const struct draft *from, struct draft *to, struct arena *a, struct hutch_error *e)
+{
+	memset(to, 0, sizeof *to);
+	to->arena = a;
+	to->sources = from->sources;
+	for (size_t i = 0; i < from->count; i++) {
+		const struct draft_line *l = &from->lines[i];
+		if (draft_add(to, key_rows[l->key].name, l->value, l->origin, l->source, l->depth, l->strength, e) < 0)
+			return -1;
+		if (!l->data)
+			continue;
+		struct draft_line *n = &to->lines[to->count - 1];
+		n->data = arena_strndup(a, l->data, l->data_len);
+		n->data_len = l->data_len;
+		if (!n->data)
+			return error_nomem(e);
+	}
+	to->argv = arena_alloc(a, (from->argc + 1) * sizeof *to->argv);
+	if (!to->argv)
+		return error_nomem(e);
+	for (size_t i = 0; i < from->argc; i++) {
+		to->argv[i] = arena_strdup(a, from->argv[i]);
+		if (!to->argv[i])
+			return error_nomem(e);
+	}
+	to->argc = from->argc;
+	return 0;
+}
+
+static int copy_context(struct policy_context *c, struct arena *a, struct hutch_error *e)
+{
+	size_t n = 0;
+	char cwd[4096];
+
+	while (environ && environ[n])
+		n++;
+	const char **env = arena_alloc(a, (n + 1) * sizeof *env);
+	if (!env)
+		return error_nomem(e);
+	for (size_t i = 0; i < n; i++) {
+		env[i] = arena_strdup(a, environ[i]);
+		if (!env[i])
+			return error_nomem(e);
+		if (!strncmp(env[i], "HOME=/", 6))
+			c->home = env[i] + 5;
+	}
+	c->environ = env;
+	/* A deleted directory, or one that can't be reached from the root, has no name to go by. */
+	c->cwd = getcwd(cwd, sizeof cwd) && cwd[0] == '/' ? arena_strdup(a, cwd) : NULL;
+	c->uid = (uint32_t)geteuid();
+	c->gid = (uint32_t)getegid();
+	return 0;
+}
+
+static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
+{
+	struct draft draft;
+	struct policy_context context = { 0 };
+
+	if (copy_draft(&p->draft, &draft, &out->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &out->arena, e) < 0)
+		return -1;
+	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
+		return -1;
+	if ((full ? host_probe_full(&out->host, &out->arena, e) : host_probe(&out->host, &out->arena, e)) < 0)
+		return -1;
+	/* A choice that hangs on whether namespaces can be had needs the answer before the launch. */
+	if (!full && out->policy.ns[NS_USER].how == NS_TRY && host_probe_full(&out->host, &out->arena, e) < 0)
+		return -1;
+	if (!full && (out->policy.map == MAP_AUTO || out->policy.map == MAP_EXPLICIT))
+		host_probe_ids(&out->host);
+	return plan_compile(&out->policy, &out->host, &out->arena, &out->plan, e);
+}
+
+int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hutch_error *e)
+{
+	hutch_plan *plan = calloc(1, sizeof *plan);
+
+	*out = NULL;
+	if (!plan)
+		return error_nomem(e);
+	arena_init(&plan->arena);
+	if (compile(p, full, plan, e) < 0) {
+		/* Symptoms of a known cause get its name and its remedy. */
+		if (e && (e->id == ERR_LAUNCH_CLONE || e->id == ERR_MOUNT_PROC))
+			host_explain(e);
+		hutch_plan_free(plan);
+		return -1;
+	}
+	*out = plan;
+	return 0;
+}
+
+void hutch_plan_free(hutch_plan *plan)
+{
+	if (!plan)
+		return;
+	arena_done(&plan->arena);
+	free(plan);
+}
+
+char *hutch_plan_text(const hutch_plan *plan, bool json)
+{
+	struct text t;
+
+	text_init(&t);
+	if (json)
+		plan_print_json(&plan->plan, &t);
+	else
+		plan_print(&plan->plan, &t);
+	if (t.failed || !t.s) {
+		text_done(&t);
+		return NULL;
+	}
+	return t.s;
+}
+
+char *hutch_check_text(bool json, struct hutch_error *e)
+{
+	struct text t;
+
+	text_init(&t);
+	if (host_check(&t, json, e) < 0 || t.failed) {
+		if (t.failed)
+			error_nomem(e);
+		text_done(&t);
+		return NULL;
+	}
+	return t.s;
+}
+
+int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e)
+{
+	struct hutch_run *r = calloc(1, sizeof *r);
+	struct hutch_error own;
+
+	if (!e)
+		e = &own;
+	*out = NULL;
+	if (!r)
+		return error_nomem(e);
+	if (getauxval(AT_SECURE)) {
+		free(r);
+		return error_set(e, ERR_LAUNCH_PREPARE, 1 /* EPERM */, NULL, "a process with raised privileges (setuid or file capabilities)", "caller");
+	}
+	if (run_launch(&plan->plan, &plan->host, r, e) < 0) {
+		if (e->id == ERR_EXEC_FAILED || e->id == ERR_EXEC_NOT_FOUND)
+			host_explain_exec(plan->plan.exec_host_path ? plan->plan.exec_host_path : plan->plan.exec_path, e->errnum, e);
+		else
+			host_explain(e);
+		hutch_run_free(r);
+		return -1;
+	}
+	*out = r;
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* Public policy and keys.
+ * Runs in: parent. */
+#include "lib/lib.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+hutch_policy *hutch_policy_new(void)
+{
+	hutch_policy *p = calloc(1, sizeof *p);
+
+	if (!p)
+		return NULL;
+	arena_init(&p->arena);
+	p->draft.arena = &p->arena;
+	p->draft.sources = 2; /* 0 = the api, 1 = the command line */
+	return p;
+}
+
+void hutch_policy_free(hutch_policy *p)
+{
+	if (!p)
+		return;
+	arena_done(&p->arena);
+	free(p);
+}
+
+int hutch_policy_set(hutch_policy *p, const char *key, const char *value, struct hutch_error *e)
+{
+	if (!strcmp(key, "include") && preset_text(value))
+		return front_policy_text(&p->draft, preset_text(value), strlen(preset_text(value)), arena_printf(&p->arena, "preset %s", value), NULL, 1, STRENGTH_PREFERRED, e) < 0
+			? -1 : draft_add(&p->draft, key, value, "api", 0, 0, STRENGTH_REQUIRED, e);
+	return draft_add(&p->draft, key, value, "api", 0, 0, STRENGTH_REQUIRED, e);
+}
+
+int hutch_policy_load(hutch_policy *p, const char *path, struct hutch_error *e)
+{
+	return front_policy_file(&p->draft, path, 1, e);
+}
+
+int hutch_policy_args(hutch_policy *p, int argc, char *const argv[], int (*extra)(void *, int, char *const[], int, struct hutch_error *),
+		      void *data, struct hutch_error *e)
+{
+	return front_argv(&p->draft, argc, argv, extra, data, e);
+}
+
+int hutch_policy_command(hutch_policy *p, char *const argv[], struct hutch_error *e)
+{
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	const char **copy = arena_alloc(&p->arena, (n + 1) * sizeof *copy);
+	for (size_t i = 0; copy && i < n; i++) {
+		copy[i] = arena_strdup(&p->arena, argv[i]);
+		if (!copy[i])
+			return error_nomem(e);
+	}
+	if (!copy)
+		return error_nomem(e);
+	p->draft.argv = copy;
+	p->draft.argc = n;
+	return 0;
+}
+
+bool hutch_key(size_t index, struct hutch_key *out)
+{
+	static const char *const types[] = { "yes or no", "one of", "number", "size", "time", "text", "path", "namespace" };
+
+	if (index >= KEY_COUNT)
+		return false;
+	const struct key_row *r = &key_rows[index];
+	*out = (struct hutch_key){ r->name, types[r->type], r->def, r->range, r->group, r->help, r->flags & LIST };
+	return true;
+}
+
+const char *hutch_preset_name(size_t index)
+{
+	return preset_name(index);
+}
+
+const char *hutch_preset_text(const char *name)
+{
+	return preset_text(name);
+}

@@ -1,0 +1,132 @@
+/* THE SPINE: every step between the clone and the program's exec, in order, on one screen.
+ * The child decides nothing: each step executes its section of the plan, and any failure ends it.
+ * Runs in: child. */
+#include "run/child.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+
+#include "run/sync.h"
+#include "sys/sys.h"
+
+static op_function *const operations[OP_KINDS] = {
+#define X(symbol, name) [OP_##symbol] = child_op_##symbol,
+	PLAN_OPS(X)
+#undef X
+};
+
+int child_fail(struct child *c, const struct op *op, enum error_id id, int result, const char *call, const char *subject)
+{
+	return error_set(c->error, id, result < 0 ? -result : 0, call, subject ? subject : op ? op->path : NULL, op ? op->origin : NULL);
+}
+
+uint32_t child_id(const struct child *c, uint64_t id)
+{
+	return id == HUTCH_ID_ALLOCATED && c->allocated_id ? *c->allocated_id : (uint32_t)id;
+}
+
+int child_section(struct child *c, enum plan_section s)
+{
+	const struct plan *p = c->plan;
+
+	for (size_t i = p->section_start[s]; i < p->section_start[s + 1]; i++) {
+		if (operations[p->ops[i].kind](c, &p->ops[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void give_up(struct child *c) __attribute__((noreturn));
+static void give_up(struct child *c)
+{
+	struct { uint32_t tag; struct hutch_error error; } record = { STATUS_ERROR, *c->error };
+
+	sys_write(c->status, &record, sizeof record);
+	sys_exit(125);
+}
+
+static void must(struct child *c, int result)
+{
+	if (result < 0)
+		give_up(c);
+}
+
+/* EOF and silence mean abort, never "go". */
+int child_wait_go(struct child *c)
+{
+	struct message m;
+	int r = sync_receive(c->control, &m, NULL, 60000);
+
+	if (r == 1 && m.type == MSG_GO)
+		return 0;
+	return child_fail(c, NULL, ERR_LAUNCH_ORPHAN, r < 0 ? r : 0, "recvmsg", "the launcher's word to go on");
+}
+
+static int arm_parent_death(struct child *c)
+{
+	int r = c->plan->die_with_launcher ? sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) : 0;
+
+	return r < 0 ? child_fail(c, NULL, ERR_CREDS_DEATH, r, "prctl", NULL) : 0;
+}
+
+/* After joining: the process that goes on is made in the joined namespaces, as the launcher's own child. */
+static int enter_joined(struct child *c)
+{
+	struct u_clone_args a = { .flags = c->plan->clone_flags | U_CLONE_PARENT };
+	int pid;
+
+	if (!c->plan->joins)
+		return 0;
+	pid = sys_clone3(&a);
+	if (pid < 0)
+		return child_fail(c, NULL, ERR_LAUNCH_CLONE, pid, "clone3", "the process in the joined namespaces");
+	if (pid == 0)
+		return 0;
+	sync_send(c->control, &(struct message){ .type = MSG_PID, .a = pid }, -1);
+	sys_exit(0);
+}
+
+void child_main(struct child *c)
+{
+	must(c, child_section(c, SECTION_JOIN));     /* while the caller's rights still count */
+	must(c, enter_joined(c));                    /* a pid namespace takes effect for children only */
+	must(c, arm_parent_death(c));                /* then look whether the launcher is there: its GO is the proof */
+	must(c, child_wait_go(c));                   /* ids are mapped now; EOF = abort */
+	must(c, child_section(c, SECTION_SIGNALS));  /* what the caller ignored must not stay ignored */
+	must(c, child_close_others(c));              /* before any right in the new namespaces is used */
+	must(c, child_section(c, SECTION_FDS));      /* 0-2 made safe while the old tree is there to reopen from */
+	must(c, child_section(c, SECTION_IDENTITY)); /* a mapped id, or new files would have no owner */
+	must(c, child_section(c, SECTION_UTS));
+	must(c, child_section(c, SECTION_TIME));     /* offsets freeze with the first process inside: before the fork */
+	must(c, child_section(c, SECTION_NET));
+	must(c, child_section(c, SECTION_SYSCTL));   /* /proc/sys is still the old, writable one */
+	must(c, child_section(c, SECTION_MOUNT));    /* the new tree, detached from every other namespace first */
+	must(c, child_section(c, SECTION_ROOT));     /* the old root is gone after this */
+	must(c, child_section(c, SECTION_TTY));      /* from the new /dev/pts; session before the fork */
+	must(c, child_section(c, SECTION_INIT));     /* init stays behind; what goes on is the program's process */
+	must(c, child_section(c, SECTION_RLIMIT));   /* after the fork, so that they don't bind init */
+	must(c, child_section(c, SECTION_CREDS));    /* bounding set, securebits, groups, gid, uid: each while it is allowed */
+	must(c, child_section(c, SECTION_CAPS));     /* capabilities final, then no_new_privs */
+	must(c, child_section(c, SECTION_CWD));      /* as the final user, in the final tree */
+	must(c, child_section(c, SECTION_LANDLOCK)); /* needs no_new_privs; forbids mounts, so after them */
+	must(c, child_section(c, SECTION_VERIFY));   /* trust nothing: read back what the kernel holds */
+	must(c, child_section(c, SECTION_SECCOMP));  /* last, for it may forbid every call above */
+	must(c, child_section(c, SECTION_EXEC));
+	give_up(c);                                  /* exec never comes back but with an error */
+}
+
+/* From here on what the program does is its own: unblock, say READY, execute. */
+int child_op_EXEC(struct child *c, const struct op *op)
+{
+	uint32_t ready = STATUS_READY;
+	uint64_t none = 0;
+	int r = (int)SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, 8);
+
+	if (r < 0)
+		return child_fail(c, op, ERR_SIGNALS, r, "rt_sigprocmask", NULL);
+	if (sys_write(c->status, &ready, sizeof ready) != (long)sizeof ready)
+		return child_fail(c, op, ERR_LAUNCH_HANDSHAKE, -EPIPE, "write", NULL);
+	r = sys_execve(op->path, c->plan->argv, c->plan->envp);
+	return child_fail(c, op, r == -ENOENT || r == -ENOTDIR ? ERR_EXEC_NOT_FOUND : ERR_EXEC_FAILED, r, "execve", NULL);
+}

@@ -1,0 +1,220 @@
+/* PID 1 of the sandbox (or a subreaper in its place): reaps, forwards, ends everything when the program ends.
+ * It holds no descriptor but the launcher's socket, no environment, no capability but to signal, and can't be
+ * looked into from inside.
+ * Runs in: init. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <asm/ioctls.h>
+
+#include "run/child.h"
+#include "run/sync.h"
+#include "sys/sys.h"
+
+struct init {
+	int control, signals, launcher, payload;
+	bool alone; /* PID 1 of its namespace: its end ends all */
+	bool follow;
+};
+
+static void clear_environment(char **environ)
+{
+	for (; environ && *environ; environ++) {
+		for (char *s = *environ; *s; s++)
+			*(volatile char *)s = 0;
+	}
+}
+
+static void drop_privilege(void)
+{
+	struct u_cap_header h = { .version = U_CAP_VERSION_3 };
+	struct u_cap_data d[2] = { { .effective = 1u << CAPNO_KILL, .permitted = 1u << CAPNO_KILL }, { 0 } };
+
+	/* Where there was none to begin with this fails, and that is as good. */
+	sys_capset(&h, d);
+	sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
+{
+	struct message m = {
+		.type = MSG_ENDED, .a = s->si_code, .b = s->si_status,
+		.user_us = u->ru_utime.tv_sec * 1000000LL + u->ru_utime.tv_usec,
+		.system_us = u->ru_stime.tv_sec * 1000000LL + u->ru_stime.tv_usec, .max_rss_kib = u->ru_maxrss,
+	};
+
+	sync_send(i->control, &m, -1);
+}
+
+/* Without a pid namespace: whatever was orphaned came to us; end it, until nothing is left. */
+static void end_orphans(void)
+{
+	static const char path[] = "/proc/thread-self/children";
+	char list[4096];
+
+	for (int round = 0; round < 1000; round++) {
+		siginfo_t s = { 0 };
+		int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+		long n = fd < 0 ? fd : sys_read(fd, list, sizeof list - 1);
+		if (fd >= 0)
+			sys_close(fd);
+		for (long k = 0, pid = 0; k < n; k++) {
+			if (list[k] >= '0' && list[k] <= '9') {
+				pid = pid * 10 + (list[k] - '0');
+				continue;
+			}
+			if (pid > 1)
+				sys_kill((pid_t)pid, SIGKILL);
+			pid = 0;
+		}
+		if (sys_waitid(P_ALL, 0, &s, WEXITED, NULL) < 0)
+			return;
+	}
+}
+
+static void finish(struct init *i) __attribute__((noreturn));
+static void finish(struct init *i)
+{
+	if (!i->alone)
+		end_orphans();
+	sys_exit(0); /* as PID 1: the kernel ends every process of the namespace before we are gone */
+}
+
+static void end_all(struct init *i) __attribute__((noreturn));
+static void end_all(struct init *i)
+{
+	sys_kill(i->payload, SIGKILL);
+	finish(i);
+}
+
+static void on_children(struct init *i)
+{
+	for (;;) {
+		siginfo_t s = { 0 };
+		struct rusage u = { 0 };
+		int r = sys_waitid(P_ALL, 0, &s, WEXITED | WSTOPPED | WNOHANG, &u);
+		if (r < 0 || !s.si_pid)
+			return;
+		if (s.si_pid != i->payload)
+			continue;
+		if (s.si_code == CLD_STOPPED) {
+			sync_send(i->control, &(struct message){ .type = MSG_STOPPED, .a = s.si_status }, -1);
+			continue;
+		}
+		report_end(i, &s, &u);
+		finish(i);
+	}
+}
+
+static void on_control(struct init *i)
+{
+	struct message m;
+	int r = sync_receive(i->control, &m, NULL, 0);
+
+	if (r == 1 && m.type == MSG_SIGNAL) {
+		/* Job control concerns the whole job, everything else the program. */
+		if ((m.a != SIGCONT && m.a != SIGTSTP) || sys_kill(-i->payload, m.a) < 0)
+			sys_kill(i->payload, m.a);
+		return;
+	}
+	if (r == -ETIMEDOUT)
+		return;
+	if (i->follow)
+		end_all(i);
+	i->control = -1; /* the launcher is gone and may be: go on alone */
+}
+
+void init_main(struct child *c, int payload)
+{
+	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
+			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
+	uint64_t all = ~UINT64_C(0);
+
+	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8);
+	i.signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
+	c->keep_count = 0;
+	int held[3] = { i.control, i.launcher, i.signals }, kept[3];
+	for (int k = 0; k < 3; k++) {
+		/* sorted insertion of three */
+		size_t at = c->keep_count;
+		if (held[k] < 0)
+			continue;
+		while (at && kept[at - 1] > held[k]) {
+			kept[at] = kept[at - 1];
+			at--;
+		}
+		kept[at] = held[k];
+		c->keep_count++;
+	}
+	c->keep = kept;
+	c->stdin_fd = -1;
+	if (child_close_others(c) < 0 || i.signals < 0)
+		end_all(&i);
+	sys_close_range(0, 2, 0);
+	clear_environment(c->environ);
+	drop_privilege();
+	/* The launching thread may end before its process: from here on the process itself is followed. */
+	if (i.launcher >= 0)
+		sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	for (;;) {
+		struct pollfd p[3] = { { i.signals, POLLIN, 0 }, { i.control, POLLIN, 0 }, { i.launcher, POLLIN, 0 } };
+		long r = SYS5(SYS_ppoll, p, 3, NULL, NULL, 0);
+		if (r < 0 && r != -EINTR)
+			end_all(&i);
+		if (p[0].revents) {
+			char drain[1024];
+			while (sys_read(i.signals, drain, sizeof drain) > 0)
+				continue;
+			on_children(&i);
+		}
+		if (p[1].revents)
+			on_control(&i);
+		if (p[2].revents && i.follow)
+			end_all(&i);
+	}
+}
+
+/* In a terminal the program leads a job in init's session: so it can be stopped and continued. */
+static int payload_session(struct child *c)
+{
+	int pgrp, r;
+
+	if (c->plan->shared_session)
+		return 0;
+	r = sys_setpgid(0, 0);
+	if (c->pty_slave < 0)
+		return r < 0 ? child_fail(c, NULL, ERR_PTY, r, "setpgid", "the program's job") : 0;
+	pgrp = (int)SYS0(SYS_getpid);
+	if (r >= 0)
+		r = sys_ioctl(c->pty_slave, TIOCSPGRP, &pgrp);
+	sys_close(c->pty_slave);
+	return r < 0 ? child_fail(c, NULL, ERR_PTY, r, "ioctl TIOCSPGRP", "the program's job") : 0;
+}
+
+static int split(struct child *c, const struct op *op)
+{
+	int pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+
+	if (pid < 0)
+		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");
+	if (pid > 0)
+		init_main(c, pid);
+	/* If init goes, so does the program; a pid namespace sees to it as well. */
+	int r = sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	return r < 0 ? child_fail(c, op, ERR_CREDS_DEATH, r, "prctl", NULL) : payload_session(c);
+}
+
+int child_op_INIT(struct child *c, const struct op *op)
+{
+	return split(c, op);
+}
+
+int child_op_SUBREAPER(struct child *c, const struct op *op)
+{
+	int r = sys_prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+
+	return r < 0 ? child_fail(c, op, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_CHILD_SUBREAPER", NULL) : split(c, op);
+}
