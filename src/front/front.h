@@ -6,11 +6,16 @@
 
 /* Policy file or preset text to lines. A line: key = value; # starts a comment at line start or
  * after blanks; file = DST <<WORD … WORD takes the lines between. name is for origins. Includes
- * are followed (presets by name, files relative to the including one), cycles refused, depth <= 16. */
+ * are followed (presets by name, files relative to the including one), cycles refused, depth <= 16.
+ * directory: where relative includes are looked for; NULL = only presets may be included.
+ * A value's " #" is written " \#". */
 int front_policy_text(struct draft *d, const char *text, size_t len, const char *name,
 		      const char *directory, unsigned depth, enum strength s, struct hutch_error *e);
 /* Reads the file once, from one descriptor; must be a regular file of at most 4 MiB. */
 int front_policy_file(struct draft *d, const char *path, unsigned depth, struct hutch_error *e);
+/* One include: a preset's name, or else a file. directory and depth are the including source's. */
+int front_include(struct draft *d, const char *name, const char *directory, const char *origin,
+		  unsigned source, unsigned depth, enum strength s, struct hutch_error *e);
 /* Command line after the sub-command: options, then [--] CMD ARG…
  * --KEY VALUE, --KEY=VALUE; a BOOL's --KEY alone means yes, --no-KEY no; --policy FILE,
  * --preset NAME (= include), --as-pid-1 (= init no), --view (= preset view).
@@ -18,7 +23,8 @@ int front_policy_file(struct draft *d, const char *path, unsigned depth, struct 
 int front_argv(struct draft *d, int argc, char *const argv[],
 	       int (*extra)(void *data, int argc, char *const argv[], int at, struct hutch_error *e),
 	       void *data, struct hutch_error *e);
-/* The preset that applies when no include was given is "default"; adds it at the deepest depth. */
+/* Follows the include lines that came by draft_add() (the api); where no preset was included, adds
+ * "default" at the deepest depth. Doing it twice does no harm. */
 int front_finish(struct draft *d, struct hutch_error *e);
 
 #endif

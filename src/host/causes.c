@@ -18,7 +18,7 @@ const char *host_userns_cause(enum userns_state state)
 	switch (state) {
 	case USERNS_UNKNOWN:
 	case USERNS_OK: return "";
-	case USERNS_NO_LIMIT: return "the number of user namespaces is limited to what is used already (user.max_user_namespaces)";
+	case USERNS_NO_LIMIT: return "no further user namespace may be made here: user.max_user_namespaces is 0 or used up (surrounding sandboxes set it too)";
 	case USERNS_NO_SYSCTL: return "this host forbids user namespaces to ordinary users (kernel.unprivileged_userns_clone=0)";
 	case USERNS_NO_APPARMOR:
 		return "AppArmor lets only programs with a profile use user namespaces (kernel.apparmor_restrict_unprivileged_userns=1, Ubuntu 23.10 and later)";
@@ -220,6 +220,13 @@ static void tell_userns(const struct symptoms *s, struct hutch_error *e)
 
 	arena_init(&a);
 	error_detail(e, "%s", host_userns_cause(s->host->userns));
+	/* An unknown policy: at least say how far a trial came. */
+	for (int step = 0; s->host->userns == USERNS_NO_OTHER && step < TRIAL_STEPS; step++)
+		if (s->trial->errnum[step] > 0) {
+			error_detail(e, "%s; a trial failed at %s (errno %d)", host_userns_cause(s->host->userns), host_trial_names[step],
+				     s->trial->errnum[step]);
+			break;
+		}
 	error_remedy(e, "%s", host_userns_remedy(&a, s->host->userns, s->self));
 	arena_done(&a);
 }
@@ -326,7 +333,7 @@ void host_explain(struct hutch_error *e)
 	struct trial t;
 	char self[4096];
 
-	if (!e || !e->id)
+	if (!e || e->id < ERR_HOST_SETUID) /* a policy's own mistake is no host's fault */
 		return;
 	arena_init(&a);
 	long n = SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", self, sizeof self - 1);

@@ -72,6 +72,8 @@ struct host {
 	/* Pure for the planner: live it asks the file system, recorded it looks into a table. Never NULL.
 	 * Result lives in host->arena. relative to root: NULL, or a rootfs directory that the path stays inside. */
 	const struct host_file *(*lookup)(struct host *h, const char *root, const char *path);
+	/* The path itself, not what it links to: one call where only a link's text matters. */
+	const struct host_file *(*peek)(struct host *h, const char *path);
 	/* Mount points at or below path (for kernels without recursive attributes), NULL-terminated array. */
 	const char *const *(*submounts)(struct host *h, const char *path);
 	void *lookup_data;

@@ -301,17 +301,27 @@ static int walk(struct walk *w, struct host_file *out)
 static const struct host_file *look(struct host *h, const char *root, const char *path)
 {
 	struct host_file *f = arena_alloc(h->arena, sizeof *f);
-	struct walk w = { .host = h, .root = root };
+	struct walk w;
 
 	if (!f)
 		return NULL;
+	/* Field by field: the buffers are large, and zeroing them cost more than the system calls. */
+	w.host = h;
+	w.root = root;
+	w.at[0] = w.full[0] = '\0';
+	w.links = 0;
+	w.last_seen = false;
+	w.own_link = NULL;
 	if (path[0] != '/' || strlen(path) >= sizeof w.rest) {
 		f->errnum = path[0] == '/' ? ENAMETOOLONG : ENOENT;
 		return f;
 	}
 	copy_bounded(w.rest, sizeof w.rest, path);
-	f->errnum = walk(&w, f);
-	f->link = w.own_link;
+	int errnum = walk(&w, f);
+
+	if (errnum)
+		*f = (struct host_file){ .errnum = errnum };
+	f->link = w.own_link; /* told even where it leads nowhere */
 	if (f->errnum == 0 && !(f->real = arena_strdup(h->arena, w.full)))
 		f->errnum = ENOMEM;
 	return f;
@@ -410,6 +420,7 @@ static int lookup_new(struct host *h, bool live)
 	l->live = live;
 	h->lookup_data = l;
 	h->lookup = lookup;
+	h->peek = component;
 	h->submounts = submounts;
 	return 0;
 }

@@ -52,11 +52,25 @@ static int securebits(struct build *b, uint32_t bits)
 	return op ? 0 : -1;
 }
 
+/* Does the process have the program's ids already? Verified at the end in any case. */
+static bool ids_in_place(const struct build *b)
+{
+	const struct plan *p = b->plan;
+
+	if (!p->userns_new || p->joins)
+		return false;
+	return p->uid == p->uid_extents[0].inside && p->gid == p->gid_extents[0].inside && !b->policy->groups_given;
+}
+
 static int ids(struct build *b)
 {
-	struct op *op = build_op(b, SECTION_CREDS, OP_SETGID, NULL, b->policy->origin[KEY_USER]);
+	struct op *op;
 
-	if (!op)
+	if (ids_in_place(b))
+		return 0;
+	if (groups(b) < 0)
+		return -1;
+	if (!(op = build_op(b, SECTION_CREDS, OP_SETGID, NULL, b->policy->origin[KEY_USER])))
 		return -1;
 	op->number[0] = b->plan->gid;
 	if (!(op = build_op(b, SECTION_CREDS, OP_SETUID, NULL, b->policy->origin[KEY_USER])))
@@ -70,6 +84,8 @@ int creds_compile(struct build *b)
 {
 	uint32_t bits = b->policy->securebits;
 
+	if (b->plan->keep_identity)
+		return 0;
 	if (!has_privilege(b))
 		return build_row(b, ROW_WEAKER, "capability bounding set", "empty", "the caller's", "no_new_privs",
 				 "no privilege to empty it; no_new_privs makes it moot", b->policy->origin[KEY_CAPS]);
@@ -80,7 +96,7 @@ int creds_compile(struct build *b)
 		return -1;
 	if ((bits & SECBIT_NO_SETUID_FIXUP) && securebits(b, bits) < 0)
 		return -1;
-	if (groups(b) < 0 || ids(b) < 0)
+	if (ids(b) < 0)
 		return -1;
 	return !(bits & SECBIT_NO_SETUID_FIXUP) ? securebits(b, bits) : 0;
 }

@@ -9,7 +9,7 @@
 int child_op_RLIMIT(struct child *c, const struct op *op)
 {
 	struct { uint64_t soft, hard; } l = { op->number[1], op->number[2] }, was = { 0 };
-	int r = sys_prlimit(0, (int)op->number[0], NULL, &was);
+	int r = op->number[3] ? sys_prlimit(0, (int)op->number[0], NULL, &was) : 0; /* "host" parts keep the value */
 
 	if (r < 0)
 		return child_fail(c, op, ERR_RLIMIT, r, "prlimit", NULL);

@@ -118,7 +118,7 @@ int env_compile(struct build *b, struct view *v)
 {
 	const struct policy *p = b->policy;
 	struct env_list l = { 0 };
-	bool as_is = p->host_root;
+	bool as_is = p->host_root && p->keep_env;
 
 	v->home = home_inside(p);
 	if (!as_is) {

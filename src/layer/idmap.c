@@ -132,8 +132,10 @@ static int early_identity(struct build *b)
 
 static int without_userns(struct build *b)
 {
-	bool root = caller_is_root(b);
+	bool root = caller_is_root(b) && !b->plan->keep_identity;
 
+	if (b->plan->keep_identity)
+		return identity(b, b->host->euid, b->host->egid);
 	b->plan->allocate_id = root && !b->policy->user_given;
 	if (b->policy->user_given && root && b->policy->user_uid == 0)
 		return error_set(b->error, ERR_ID_OWN_FORBIDDEN, 0, NULL, "user 0 without a user namespace", b->policy->origin[KEY_USER]);

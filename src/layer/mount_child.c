@@ -458,8 +458,8 @@ int child_op_MASK_DIR(struct child *c, const struct op *op)
 	return r;
 }
 
-/* The file system is mounted over the file's directory for a moment? No: a file can be mounted only by a
- * bind of a file, so the tmpfs is attached over the cwd-relative root's /proc-free corner of ours: its own fd. */
+/* Only a file can cover a file, and open_tree copies only from mounts of our own namespace: the little file
+ * system is attached (over the old root, where no path look-up reaches it), its file copied, and let go. */
 int child_op_MASK_FILE(struct child *c, const struct op *op)
 {
 	int mnt = masking_tmpfs(c, op), r, tree;
@@ -468,7 +468,6 @@ int child_op_MASK_FILE(struct child *c, const struct op *op)
 	if (mnt < 0)
 		return -1;
 	r = sys_mknodat(mnt, "masked", S_IFREG, 0);
-	/* open_tree copies only from mounts of our namespace: attach on top of the covered place, copy, detach. */
 	if (r >= 0)
 		r = sys_move_mount(mnt, "", AT_FDCWD, "/", U_MOVE_MOUNT_F_EMPTY_PATH);
 	tree = r < 0 ? r : sys_open_tree(mnt, "masked", U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC);

@@ -81,6 +81,11 @@ static int ns_one(struct build *b, int kind)
 		return error_nomem(b->error);
 	if (p->ns[kind].how == NS_JOIN)
 		return ns_join(b, kind);
+	/* Only the view changes: who the program is stays as it is, and root needs no user namespace to mount. */
+	if (kind == NS_USER && p->host_root && (b->host->cap_effective & (UINT64_C(1) << CAPNO_SYS_ADMIN))) {
+		b->plan->keep_identity = true;
+		return build_row(b, ROW_OPEN, what, "host-root", "host", "-", "the caller's own identity and capabilities", p->origin[KEY_HOST_ROOT]);
+	}
 	if (p->ns[kind].how == NS_HOST)
 		return build_row(b, ROW_OPEN, what, "host", "host", "-", NULL, origin);
 	if (!b->host->ns[kind]) {

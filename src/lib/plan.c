@@ -102,7 +102,7 @@ int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hu
 	arena_init(&plan->arena);
 	if (compile(p, full, plan, e) < 0) {
 		/* Symptoms of a known cause get its name and its remedy. */
-		if (e && (e->id == ERR_LAUNCH_CLONE || e->id == ERR_MOUNT_PROC))
+		if (e)
 			host_explain(e);
 		hutch_plan_free(plan);
 		return -1;

@@ -23,6 +23,8 @@ int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct
 	out->policy = p;
 	if (p->argc == 0)
 		return error_set(e, ERR_EXEC_COMMAND, 0, NULL, NULL, NULL);
+	if (host_require(h, e) < 0)
+		return -1;
 	for (size_t i = 0; i < COUNT_OF(before_mounts); i++) {
 		if (before_mounts[i](&b) < 0)
 			return -1;

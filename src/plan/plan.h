@@ -143,6 +143,7 @@ struct plan {
 	size_t uid_extent_count, gid_extent_count;
 	bool map_by_helper;         /* newuidmap, newgidmap write the ranges */
 	bool deny_setgroups;
+	bool keep_identity;         /* root with host-root: ids and capabilities stay the caller's */
 	bool allocate_id;           /* root: one unprivileged id is taken for this run; outside = HUTCH_ID_ALLOCATED */
 	bool need_init, private_tty, shared_session, die_with_launcher;
 	bool relay_stdin;           /* stdin's file can't be reopened read-only: copied through a pipe */

@@ -133,7 +133,7 @@ void init_main(struct child *c, int payload)
 			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
 	uint64_t all = ~UINT64_C(0);
 
-	SYS4(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, 8);
+	/* Blocked since before the clone. */
 	i.signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	c->keep_count = 0;
 	int held[3] = { i.control, i.launcher, i.signals }, kept[3];

@@ -166,14 +166,15 @@ static int prepare(struct launch *l)
 static int new_process(struct launch *l)
 {
 	struct u_clone_args a = {
-		.flags = (l->plan->joins ? 0 : l->plan->clone_flags) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
+		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
+		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
 	int pid = sys_clone3(&a);
 
 	/* Filtered, or before 5.5: the old call takes the same flags but one, and that one the plan then leaves to
 	 * unshare. Handlers can't run meanwhile: every signal is blocked until exec, which resets them. */
 	if (pid == -ENOSYS || (pid == -EPERM && !l->host->clone3))
-		pid = (int)SYS5(SYS_clone, (a.flags & 0xffffff00ull & ~U_CLONE_CLEAR_SIGHAND) | SIGCHLD, 0, 0, 0, 0);
+		pid = (int)SYS5(SYS_clone, (a.flags & 0xffffff00ull & ~(U_CLONE_CLEAR_SIGHAND | U_CLONE_PIDFD)) | SIGCHLD, 0, 0, 0, 0);
 	return pid;
 }
 
@@ -320,7 +321,8 @@ static int converse(struct launch *l)
 
 	if (take_joined(l) < 0)
 		return -1;
-	r->pidfd = sys_pidfd_open(r->pid, 0);
+	if (r->pidfd < 0)
+		r->pidfd = sys_pidfd_open(r->pid, 0);
 	if (idmap_write(l->plan, l->host, r->pid, r->allocated_id, l->error) < 0)
 		return -1;
 	sent = sync_send(l->control[0], &(struct message){ .type = MSG_GO }, -1);

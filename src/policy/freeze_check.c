@@ -1,0 +1,95 @@
+/* Combinations of keys that contradict each other, and what only root may loosen.
+ * Runs in: parent. */
+#include "policy/freeze.h"
+
+static bool named(const struct freeze *f, enum key_id key)
+{
+	return f->winner[key] && f->winner[key]->strength == STRENGTH_REQUIRED;
+}
+
+static int root_only(struct freeze *f, enum key_id key, const char *why)
+{
+	const struct draft_line *l = f->winner[key];
+
+	error_set(f->error, ERR_KEY_PRIVILEGE, 0, NULL, arena_printf(f->arena, "%s = %s", key_rows[key].name, value_of(f, key)),
+		  l ? l->origin : "default");
+	return error_detail(f->error, "%s", why);
+}
+
+static int check_privilege(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (f->context->uid == 0)
+		return 0;
+	if (!p->no_new_privs)
+		return root_only(f, KEY_NO_NEW_PRIVS, "without no_new_privs the program could gain rights by setuid files");
+	if (p->ns[NS_USER].how == NS_HOST)
+		return root_only(f, KEY_USERNS, "an ordinary user gets the right to confine only from a user namespace of the sandbox");
+	return 0;
+}
+
+static int check_namespaces(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (p->have_time_offset && p->ns[NS_TIME].how != NS_NEW)
+		return conflict(f, f->winner[KEY_TIME_MONOTONIC] ? KEY_TIME_MONOTONIC : KEY_TIME_BOOTTIME, KEY_TIMENS,
+				"clock offsets need a time namespace of the sandbox");
+	if (named(f, KEY_HOSTNAME) && p->ns[NS_UTS].how != NS_NEW)
+		return conflict(f, KEY_HOSTNAME, KEY_UTSNS, "it would rename the host or another sandbox");
+	if (named(f, KEY_DOMAINNAME) && p->ns[NS_UTS].how != NS_NEW)
+		return conflict(f, KEY_DOMAINNAME, KEY_UTSNS, "it would rename the host or another sandbox");
+	if (p->proc == PROC_BIND && p->ns[NS_PID].how != NS_HOST)
+		return conflict(f, KEY_PROC, KEY_PIDNS, "the outer /proc may be shown only where its processes are shared: add --pidns=host, or --proc=synthetic");
+	if (!p->init && p->ns[NS_PID].how == NS_HOST)
+		return conflict(f, KEY_INIT, KEY_PIDNS, "the program can be PID 1 only in a pid namespace of its own");
+	return 0;
+}
+
+static enum key_id key_of(enum rule_kind k)
+{
+	static const enum key_id keys[] = {
+		[RULE_RO] = KEY_RO, [RULE_RW] = KEY_RW, [RULE_TMPFS] = KEY_TMPFS, [RULE_DIR] = KEY_DIR, [RULE_SYMLINK] = KEY_SYMLINK,
+		[RULE_FILE] = KEY_FILE, [RULE_FILE_FD] = KEY_FILE_FD, [RULE_MASK] = KEY_MASK, [RULE_DEVICE] = KEY_DEVICE,
+	};
+	return keys[k];
+}
+
+static int check_files(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (p->chroot && !p->rootfs)
+		return conflict(f, KEY_CHROOT, KEY_ROOTFS, "chroot changes into a tree that rootfs names");
+	if (p->host_root && p->rootfs)
+		return conflict(f, KEY_HOST_ROOT, KEY_ROOTFS, "there is one root");
+	/* Without user namespaces the rules become grants of Landlock: the planner says which of them it can hold. */
+	if (p->ns[NS_MNT].how == NS_NEW || p->ns[NS_USER].how == NS_NEVER)
+		return 0;
+	if (p->rootfs)
+		return conflict(f, KEY_ROOTFS, KEY_MNTNS, "another root needs a mount namespace of the sandbox");
+	if (p->rule_count)
+		return conflict(f, key_of(p->rules[0].kind), KEY_MNTNS, "rules for files need a mount namespace of the sandbox");
+	return 0;
+}
+
+static int check_ids(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (p->groups_given && p->map != MAP_AUTO && p->map != MAP_EXPLICIT && f->context->uid != 0)
+		return conflict(f, KEY_GROUPS, KEY_MAP, "with a single mapped id the kernel denies setgroups: use --map=auto, or --uid-map and --gid-map");
+	return 0;
+}
+
+int freeze_check(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_ids(f) < 0)
+		return -1;
+	if ((p->tcp_connect.given || p->tcp_bind.given) && p->landlock == LANDLOCK_OFF)
+		return conflict(f, p->tcp_connect.given ? KEY_TCP_CONNECT : KEY_TCP_BIND, KEY_LANDLOCK, "Landlock is what enforces port lists");
+	return 0;
+}

@@ -1,0 +1,84 @@
+/* The presets that ship with hutch, each a policy file whose first comment block says what it protects from.
+ * Runs in: any. */
+#include "policy/policy.h"
+
+#include <string.h>
+
+static const char preset_default[] =
+"# default: what `hutch run` does when nothing else is asked for.\n"
+"#\n"
+"# Protects from: reading the home directory and other users' data, changing any file of the host, seeing or\n"
+"# signalling processes outside, the network (there is only a loopback of its own), gaining privileges through\n"
+"# setuid files or capabilities, system calls that ordinary programs don't need, injecting keystrokes into the\n"
+"# terminal, processes that outlive the run.\n"
+"# Does not protect from: reading the working directory and the system directories, a fault in the kernel\n"
+"# behind a permitted system call, side channels of the processor, using up processor time and memory (give\n"
+"# limits: --rlimit-as, --rlimit-cpu, --rlimit-nproc).\n"
+"#\n"
+"# All of it stands as the defaults of the keys, see hutch-policy(5); so there is no line here.\n";
+
+static const char preset_strict[] =
+"# strict: for code that is expected to be hostile and needs little.\n"
+"#\n"
+"# Protects from: all that `default` does, and: reading the working directory, seeing anything of the system in\n"
+"# /proc but the own processes, running files it wrote to /tmp, 32-bit system calls, system calls beyond a short\n"
+"# list, a mistake in the mount view (Landlock holds the same rules a second time), fork bombs, piles of open files.\n"
+"# Does not protect from: a fault in the kernel behind a permitted system call, side channels of the processor,\n"
+"# using up memory and processor time within the limits that you give.\n"
+"landlock = files\n"
+"seccomp = strict\n"
+"compat-abi = deny\n"
+"proc-subset = pid\n"
+"hidepid = invisible\n"
+"cwd-access = none\n"
+"tmpfs = /tmp:mode=1777,noexec\n"
+"rlimit-core = 0\n"
+"rlimit-nofile = 256\n"
+"rlimit-nproc = 256\n";
+
+static const char preset_view[] =
+"# view: only a changed view of the files, no security.\n"
+"#\n"
+"# The program sees the host's whole tree, may write wherever its user may, has the network, the processes, the\n"
+"# terminal and the environment of its caller; the rules that you add (--ro, --rw, --mask, --tmpfs…) change what\n"
+"# stands at their places, for it alone.\n"
+"# Protects from: nothing. Use it to try a configuration or a library in another place, not to confine.\n"
+"host-root = yes\n"
+"system = no\n"
+"home = none\n"
+"cwd-access = none\n"
+"dev = host\n"
+"proc = bind\n"
+"userns = new\n"
+"mntns = new\n"
+"pidns = host\n"
+"net = host\n"
+"ipcns = host\n"
+"utsns = host\n"
+"cgroupns = host\n"
+"timens = host\n"
+"nest = allow\n"
+"caps = none\n"
+"seccomp = none\n"
+"landlock = off\n"
+"keep-env = yes\n"
+"tty = inherit\n"
+"rlimit-core = host\n";
+
+static const struct { const char *name, *text; } presets[] = {
+	{ "default", preset_default }, { "strict", preset_strict }, { "view", preset_view },
+};
+
+const char *preset_text(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(presets); i++) {
+		if (!strcmp(presets[i].name, name))
+			return presets[i].text;
+	}
+	return NULL;
+}
+
+const char *preset_name(size_t index)
+{
+	return index < COUNT_OF(presets) ? presets[index].name : NULL;
+}
