@@ -82,6 +82,7 @@ struct child {
 	const uint32_t *allocated_id; /* NULL = none */
 	int stdin_fd;               /* read end of the relay pipe, -1 = none */
 	char **environ;             /* cleared in init */
+	int id_lock;                /* -1 = none */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */

@@ -431,15 +431,17 @@ static int emit_proc(struct emit *m, const struct view_entry *e)
 {
 	static const char *const hide[] = { "off", "noaccess", "invisible", NULL, "ptraceable" };
 	const struct policy *p = m->b->policy;
-	bool pidns = p->ns[NS_PID].how == NS_NEW;
+	enum ns_how pid = p->ns[NS_PID].how;
+	/* A joined pid namespace belongs to another user namespace, whose procfs only root may mount. */
+	bool pidns = pid == NS_NEW || (pid == NS_JOIN && !m->b->plan->userns_new);
 	bool fresh = p->proc == PROC_NEW || (p->proc == PROC_AUTO && m->b->host->proc_mountable && pidns);
-	bool bind = !fresh && (p->proc == PROC_BIND || (p->proc == PROC_AUTO && !pidns));
+	bool bind = !fresh && (p->proc == PROC_BIND || (p->proc == PROC_AUTO && pid == NS_HOST));
 	uint32_t walk;
 	int ready;
 	struct op *op;
 
-	if (p->proc == PROC_BIND && pidns)
-		return error_set(m->b->error, ERR_NS_CONFLICT, 0, NULL, "proc = bind and pidns = new: it would show the host's processes", e->origin);
+	if (p->proc == PROC_BIND && pid != NS_HOST)
+		return error_set(m->b->error, ERR_NS_CONFLICT, 0, NULL, "proc = bind and a pid namespace that isn't the caller's: it would show the host's processes", e->origin);
 	if (p->proc == PROC_NEW && !m->b->host->proc_mountable)
 		return error_set(m->b->error, ERR_MOUNT_PROC, 1, "mount", "/proc", e->origin);
 	ready = prepare_point(m, e, true, &walk);
@@ -480,7 +482,7 @@ static int emit_proc(struct emit *m, const struct view_entry *e)
 	op->flags = OPF_WALK;
 	op->attr_set = U_MOUNT_ATTR_RDONLY;
 	return build_row(m->b, ROW_WEAKER, "/proc", "auto", "synthetic: a few information files, no processes", "tmpfs",
-			 "masked parts of the surroundings' /proc forbid a fresh one", e->origin);
+			 pidns ? "masked parts of the surroundings' /proc forbid a fresh one" : "the joined pid namespace belongs to others", e->origin);
 }
 
 static int emit_sys(struct emit *m, const struct view_entry *e)
@@ -565,7 +567,7 @@ static int emit_root(struct emit *m)
 		if (f->errnum || !S_ISDIR(f->mode))
 			return error_set(b->error, ERR_MOUNT_SOURCE, f->errnum ? f->errnum : 20, NULL, tree, b->policy->origin[KEY_ROOTFS]);
 		struct view_entry e = { .kind = VIEW_BIND, .dst = "/", .src = f->real, .host = f, .rw = rw, .origin = b->policy->host_root ? "system" : b->policy->origin[KEY_ROOTFS] };
-		if (!(op = emit_op(m, OP_ROOT_BIND, f->real, e.origin)))
+		if (!(op = build_op(b, SECTION_MOUNT, OP_ROOT_BIND, f->real, e.origin)))
 			return -1;
 		op->flags = OPF_RECURSIVE;
 		op->attr_set = b->policy->host_root ? 0 : ATTR_BASE | (rw ? 0 : U_MOUNT_ATTR_RDONLY);

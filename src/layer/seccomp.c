@@ -3,6 +3,9 @@
 #include "layer/layer.h"
 
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,10 +80,52 @@ static int one(struct build *b, const struct seccomp_want *w)
 	return build_row(b, ROW_ENFORCED, "system calls", f->name, f->name, arena_printf(p->arena, "seccomp filter, %zu instructions", f->count), notes, origin);
 }
 
+#if defined(__x86_64__)
+#define NATIVE AUDIT_ARCH_X86_64
+#define NR_SOCKET 41
+#elif defined(__aarch64__)
+#define NATIVE AUDIT_ARCH_AARCH64
+#define NR_SOCKET 198
+#endif
+#define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
+#define DENY BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
+#define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+
+/* Without namespaces the unix sockets of the session (D-Bus, the display, an agent) are in reach by path, and
+ * Landlock can't tell them apart before ABI 9; UDP it doesn't cover either. So no socket is made at all, or with
+ * net = host none of the unix family. socketpair(2) stays. Another ABI than the native one can't be asked by
+ * number here and gets no system calls in this mode. */
+static const struct sock_filter no_socket[] = {
+	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 1), DENY, ALLOW,
+};
+static const struct sock_filter no_unix_socket[] = {
+	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 3),
+	FIELD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1), DENY, ALLOW,
+};
+
+static int stand_in(struct build *b)
+{
+	bool none = b->policy->ns[NS_NET].how == NS_NEW;
+	struct plan *p = b->plan;
+	struct op *op = build_op(b, SECTION_SECCOMP, OP_SECCOMP, none ? "no-socket" : "no-unix-socket", b->policy->origin[KEY_USERNS]);
+
+	if (!op)
+		return -1;
+	op->number[0] = p->filter_count;
+	p->filters[p->filter_count++] = none ? (struct filter){ "no-socket", no_socket, COUNT_OF(no_socket) }
+					     : (struct filter){ "no-unix-socket", no_unix_socket, COUNT_OF(no_unix_socket) };
+	return build_row(b, ROW_WEAKER, none ? "network" : "unix sockets", "none", none ? "no socket can be made" : "none can be made", "seccomp filter",
+			 "without a network namespace there is no loopback either", b->policy->origin[KEY_USERNS]);
+}
+
 int seccomp_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
 
+	if (layer_never(b) && b->host->seccomp_filter && stand_in(b) < 0)
+		return -1;
 	if (!p->seccomp_count)
 		return build_row(b, ROW_OPEN, "system calls", "none", "all", "-", "no filter", p->origin[KEY_SECCOMP]);
 	if (!b->host->seccomp_filter)

@@ -13,5 +13,6 @@ int signals_compile(struct build *b)
 			return -1;
 		op->number[0] = n;
 	}
-	return 0;
+	/* The modes of what hutch creates are exact, whatever the caller's mask; the program's own comes later. */
+	return layer_has_mounts(b) && !build_op(b, SECTION_SIGNALS, OP_UMASK, NULL, "default") ? -1 : 0;
 }

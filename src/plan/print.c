@@ -171,7 +171,7 @@ void plan_print(const struct plan *p, struct text *out)
 			text_printf(out, " ->");
 		}
 		if (op->path)
-			path_text(out, op->path, mount && op->kind != OP_ROOT_TMPFS);
+			path_text(out, op->path, mount && op->kind != OP_ROOT_TMPFS && op->kind != OP_ROOT_BIND);
 		details(out, p, op);
 		if (op->origin && strcmp(op->origin, "default") && strcmp(op->origin, "system"))
 			text_printf(out, "  (%s)", op->origin);

@@ -35,7 +35,6 @@ static void drop_privilege(void)
 	/* Where there was none to begin with this fails, and that is as good. */
 	sys_capset(&h, d);
 	sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
@@ -49,29 +48,43 @@ static void report_end(struct init *i, const siginfo_t *s, const struct rusage *
 	sync_send(i->control, &m, -1);
 }
 
-/* Without a pid namespace: whatever was orphaned came to us; end it, until nothing is left. */
-static void end_orphans(void)
+/* Kills every child that /proc lists; how many that were, -1 = it can't be told. */
+static int kill_children(void)
 {
 	static const char path[] = "/proc/thread-self/children";
 	char list[4096];
+	int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0), count = 0;
+	long n = fd < 0 ? fd : sys_read(fd, list, sizeof list), pid = 0;
 
-	for (int round = 0; round < 1000; round++) {
-		siginfo_t s = { 0 };
-		int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-		long n = fd < 0 ? fd : sys_read(fd, list, sizeof list - 1);
-		if (fd >= 0)
-			sys_close(fd);
-		for (long k = 0, pid = 0; k < n; k++) {
-			if (list[k] >= '0' && list[k] <= '9') {
-				pid = pid * 10 + (list[k] - '0');
-				continue;
-			}
-			if (pid > 1)
-				sys_kill((pid_t)pid, SIGKILL);
-			pid = 0;
+	if (fd >= 0)
+		sys_close(fd);
+	for (long k = 0; k < n; k++) {
+		if (list[k] >= '0' && list[k] <= '9') {
+			pid = pid * 10 + (list[k] - '0');
+			continue;
 		}
-		if (sys_waitid(P_ALL, 0, &s, WEXITED, NULL) < 0)
+		if (pid > 1 && ++count)
+			sys_kill((pid_t)pid, SIGKILL);
+		pid = 0;
+	}
+	return n < 0 ? -1 : count;
+}
+
+/* Without a pid namespace: whatever was orphaned came to us. The run ends when nothing is left. */
+static void end_orphans(void)
+{
+	const struct timespec pause = { 0, 1000000 };
+
+	for (;;) {
+		siginfo_t s = { 0 };
+		int listed = kill_children();
+		/* One that was orphaned since the list was read may live on: then look again, don't wait for it. */
+		if (sys_waitid(P_ALL, 0, &s, WEXITED | (listed > 0 ? 0 : WNOHANG), NULL) < 0)
 			return;
+		if (!s.si_pid && listed < 0)
+			return; /* no way to see them, and none of them ends */
+		if (!s.si_pid)
+			SYS5(SYS_ppoll, NULL, 0, &pause, NULL, 0);
 	}
 }
 
@@ -136,9 +149,10 @@ void init_main(struct child *c, int payload)
 	/* Blocked since before the clone. */
 	i.signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	c->keep_count = 0;
-	int held[3] = { i.control, i.launcher, i.signals }, kept[3];
-	for (int k = 0; k < 3; k++) {
-		/* sorted insertion of three */
+	/* The lock of the allocated id stays held for as long as anything may run under it. */
+	int held[4] = { i.control, i.launcher, i.signals, c->id_lock }, kept[4];
+	for (int k = 0; k < 4; k++) {
+		/* sorted insertion */
 		size_t at = c->keep_count;
 		if (held[k] < 0)
 			continue;
@@ -154,7 +168,6 @@ void init_main(struct child *c, int payload)
 	if (child_close_others(c) < 0 || i.signals < 0)
 		end_all(&i);
 	sys_close_range(0, 2, 0);
-	clear_environment(c->environ);
 	drop_privilege();
 	/* The launching thread may end before its process: from here on the process itself is followed. */
 	if (i.launcher >= 0)
@@ -196,8 +209,15 @@ static int payload_session(struct child *c)
 
 static int split(struct child *c, const struct op *op)
 {
-	int pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	int pid;
 
+	/* Before the fork, or a fast program could look into init before it is closed. Exec makes the program's
+	 * own process dumpable again; its environment is a copy of the plan's. */
+	clear_environment(c->environ);
+	pid = sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	if (pid < 0)
+		return child_fail(c, op, ERR_LAUNCH_PREPARE, pid, "prctl PR_SET_DUMPABLE", "init");
+	pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");
 	if (pid > 0)

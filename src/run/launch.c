@@ -130,7 +130,7 @@ static void collect_keep(struct launch *l)
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0] };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -187,7 +187,7 @@ static int start(struct launch *l)
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .environ = environ, .pty_slave = -1, .landlock = -1,
-		.launcher = l->launcher, .error = &l->child_error,
+		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 	};
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
