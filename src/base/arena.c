@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_SIZE 16384u
+#define CHUNK_SIZE 131072u /* one mapping serves a whole run; only touched pages cost */
 #define ALIGNMENT 16u
 
 struct arena_chunk {

@@ -146,7 +146,10 @@ static int take_negation(struct words *w, const struct option *o)
 	if (key_rows[key].type == KEY_BOOL && !o->value)
 		return add(w, o->name + 3, "no", o->origin) < 0 ? -1 : 1;
 	error_set(w->error, ERR_OPTION_VALUE, 0, NULL, o->word, o->origin);
-	error_detail(w->error, o->value ? "it takes no value" : "%s isn't a key of yes or no", o->name + 3);
+	if (o->value)
+		error_detail(w->error, "it takes no value");
+	else
+		error_detail(w->error, "%s isn't a key of yes or no", o->name + 3);
 	return error_remedy(w->error, "write --%s=VALUE", o->name + 3);
 }
 

@@ -21,6 +21,8 @@ int filter_profile(struct arena *a, const char *path, const char *bytes, size_t 
 		   struct text *notes, const char *origin, struct hutch_error *e);
 
 struct seccomp_data;
+/* Would the kernel load it? */
+bool filter_valid(const struct sock_filter *words, size_t count);
 /* Runs the words on data as the kernel would. Returns the SECCOMP_RET_* value; -1 = bad program. */
 int64_t filter_simulate(const struct sock_filter *words, size_t count, const struct seccomp_data *data);
 

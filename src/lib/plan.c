@@ -26,15 +26,12 @@ static int copy_draft(const struct draft *from, struct draft *to, struct arena *
 	to->sources = from->sources;
 	for (size_t i = 0; i < from->count; i++) {
 		const struct draft_line *l = &from->lines[i];
-		if (draft_add(to, key_rows[l->key].name, l->value, l->origin, l->source, l->depth, l->strength, e) < 0)
+		const char *key = key_rows[l->key].name;
+		int r = l->data ? draft_add_data(to, key, l->value, l->data, l->data_len, l->origin, l->source, l->depth, l->strength, e)
+				: draft_add(to, key, l->value, l->origin, l->source, l->depth, l->strength, e);
+		if (r < 0)
 			return -1;
-		if (!l->data)
-			continue;
-		struct draft_line *n = &to->lines[to->count - 1];
-		n->data = arena_strndup(a, l->data, l->data_len);
-		n->data_len = l->data_len;
-		if (!n->data)
-			return error_nomem(e);
+		to->lines[to->count - 1].resolved = l->resolved;
 	}
 	to->argv = arena_alloc(a, (from->argc + 1) * sizeof *to->argv);
 	if (!to->argv)

@@ -27,9 +27,6 @@ void hutch_policy_free(hutch_policy *p)
 
 int hutch_policy_set(hutch_policy *p, const char *key, const char *value, struct hutch_error *e)
 {
-	if (!strcmp(key, "include") && preset_text(value))
-		return front_policy_text(&p->draft, preset_text(value), strlen(preset_text(value)), arena_printf(&p->arena, "preset %s", value), NULL, 1, STRENGTH_PREFERRED, e) < 0
-			? -1 : draft_add(&p->draft, key, value, "api", 0, 0, STRENGTH_REQUIRED, e);
 	return draft_add(&p->draft, key, value, "api", 0, 0, STRENGTH_REQUIRED, e);
 }
 
@@ -65,12 +62,10 @@ int hutch_policy_command(hutch_policy *p, char *const argv[], struct hutch_error
 
 bool hutch_key(size_t index, struct hutch_key *out)
 {
-	static const char *const types[] = { "yes or no", "one of", "number", "size", "time", "text", "path", "namespace" };
-
 	if (index >= KEY_COUNT)
 		return false;
 	const struct key_row *r = &key_rows[index];
-	*out = (struct hutch_key){ r->name, types[r->type], r->def, r->range, r->group, r->help, r->flags & LIST };
+	*out = (struct hutch_key){ r->name, key_type_name(r->type), r->def, r->range, r->group, r->help, r->flags & LIST };
 	return true;
 }
 

@@ -18,6 +18,7 @@ const char *value_of(const struct freeze *f, enum key_id key)
 int bad_value(struct freeze *f, const struct draft_line *l, const char *fmt, ...)
 {
 	const struct key_row *row = &key_rows[l->key];
+	bool numeric = row->type == KEY_SIZE || row->type == KEY_COUNT_NUMBER;
 	char subject[256], detail[256];
 	va_list args;
 
@@ -27,9 +28,8 @@ int bad_value(struct freeze *f, const struct draft_line *l, const char *fmt, ...
 	vsnprintf(detail, sizeof detail, fmt, args);
 	va_end(args);
 	error_detail(f->error, "%s", detail);
-	if (row->range)
-		return error_remedy(f->error, "it takes %s; `hutch help %s` explains it", row->range, row->name);
-	return error_remedy(f->error, "it takes %s; `hutch help %s` explains it", row->type == KEY_BOOL ? "yes or no" : key_type_name(row->type), row->name);
+	return error_remedy(f->error, "it takes %s%s%s%s; `hutch help %s` explains it", numeric ? "a " : "", numeric || !row->range ? key_type_name(row->type) : "",
+			    numeric ? ", " : "", row->range ? row->range : "", row->name);
 }
 
 int conflict(struct freeze *f, enum key_id a, enum key_id b, const char *fmt, ...)

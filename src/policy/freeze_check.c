@@ -41,7 +41,7 @@ static int check_namespaces(struct freeze *f)
 	if (named(f, KEY_DOMAINNAME) && p->ns[NS_UTS].how != NS_NEW)
 		return conflict(f, KEY_DOMAINNAME, KEY_UTSNS, "it would rename the host or another sandbox");
 	if (p->proc == PROC_BIND && p->ns[NS_PID].how != NS_HOST)
-		return conflict(f, KEY_PROC, KEY_PIDNS, "the outer /proc may be shown only where its processes are shared: add --pidns=host, or --proc=synthetic");
+		return conflict(f, KEY_PROC, KEY_PIDNS, "the outer /proc may be shown only where its processes are shared: add --pidns=host, or --proc=auto");
 	if (!p->init && p->ns[NS_PID].how == NS_HOST)
 		return conflict(f, KEY_INIT, KEY_PIDNS, "the program can be PID 1 only in a pid namespace of its own");
 	return 0;

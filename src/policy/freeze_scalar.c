@@ -84,7 +84,7 @@ static int freeze_choices(struct freeze *f)
 {
 	static const unsigned hidepid[] = { 0, 1, 2, 4 }; /* the kernel's numbers */
 	struct policy *p = f->policy;
-	unsigned rootfs, dev, proc, subset, hide, sys, home, cwd, nest, compat, landlock, tty;
+	unsigned rootfs = 0, dev = 0, proc = 0, subset = 0, hide = 0, sys = 0, home = 0, cwd = 0, nest = 0, compat = 0, landlock = 0, tty = 0;
 	const struct { enum key_id key; unsigned *out; } choices[] = {
 		{ KEY_ROOTFS_ACCESS, &rootfs }, { KEY_DEV, &dev }, { KEY_PROC, &proc }, { KEY_PROC_SUBSET, &subset },
 		{ KEY_HIDEPID, &hide }, { KEY_SYS, &sys }, { KEY_HOME, &home }, { KEY_CWD_ACCESS, &cwd },

@@ -1,0 +1,52 @@
+# The front of the build. `make demo` and `make test` also install what they need (tools/deps.sh).
+BUILD ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+NINJAFLAGS ?=
+export PREFIX BUILD
+
+.PHONY: all demo test test-full bench fuzz attack lint install clean deps
+
+all:
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+
+demo:
+	@tools/deps.sh build
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@$(BUILD)/hutch demo
+
+deps:
+	@tools/deps.sh build test
+
+test: deps
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@tests/run
+
+test-full:
+	@tools/deps.sh build test full
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@HUTCH_TEST_DEBIAN=$$(tools/testroot.sh) FULL=1 tests/run
+
+attack: deps
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@FULL=1 tests/run --show attack
+
+bench:
+	@tools/deps.sh build bench
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@tests/bench/run
+
+fuzz:
+	@tools/deps.sh build fuzz
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@tests/fuzz/run
+
+lint:
+	@tools/deps.sh build test lint
+	@tools/lint.sh
+
+install: all
+	@DESTDIR='$(DESTDIR)' meson install -C $(BUILD) --no-rebuild --quiet
+
+clean:
+	@rm -rf $(BUILD)
