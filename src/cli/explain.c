@@ -66,7 +66,7 @@ int explain_command(int argc, char *const argv[])
 	}
 	if (!status && hutch_plan_new(policy, true, &plan, &e) < 0) {
 		/* Without a command the plan of a shell is as good an example as any. */
-		if (!strcmp(e.layer, "exec") && !names_command(argc, argv) && !e.errnum) {
+		if (!strcmp(e.layer, "command") && !names_command(argc, argv)) {
 			if (!o.json)
 				puts("# no command was named: the plan is that of `sh`");
 			hutch_error_clear(&e);

@@ -47,17 +47,27 @@ static bool holds(const struct cmp *c, uint64_t v)
 	return false;
 }
 
-uint32_t ruleset_evaluate(const struct ruleset *r, int number, const uint64_t args[6])
+static uint32_t x32_action(uint32_t fallback)
 {
+	switch (fallback & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_KILL_PROCESS: case SECCOMP_RET_KILL_THREAD: case SECCOMP_RET_TRAP: return fallback;
+	default: return SECCOMP_RET_ERRNO | ENOSYS; /* what a kernel without that ABI says */
+	}
+}
+
+uint32_t ruleset_evaluate(uint32_t arch, const struct ruleset *r, uint32_t number, const uint64_t args[6])
+{
+	if (arch == AUDIT_ARCH_X86_64 && number >= X32_FIRST)
+		return x32_action(r->fallback);
 	for (size_t i = 0; i < r->count; i++) {
 		const struct rule *rule = &r->rules[i];
-		bool all = rule->number == number;
+		bool all = (uint32_t)rule->number == number;
 		for (unsigned k = 0; all && k < rule->count; k++)
 			all = holds(&rule->cmp[k], args[rule->cmp[k].arg]);
 		if (all)
 			return rule->action;
 	}
-	return r->known_to && number > r->known_to ? r->beyond : r->fallback;
+	return r->known_to && number > (uint32_t)r->known_to ? r->beyond : r->fallback;
 }
 
 struct code {
@@ -249,10 +259,10 @@ static void add_range(struct range *x, size_t *n, int first, bool plain, uint32_
 	x[(*n)++] = (struct range){ first, plain, action };
 }
 
-static struct range *make_ranges(struct arena *a, const struct ruleset *r, size_t *n)
+static struct range *make_ranges(struct arena *a, uint32_t arch, const struct ruleset *r, size_t *n)
 {
 	int *numbers = arena_alloc(a, (r->count + 1) * sizeof *numbers);
-	struct range *x = arena_alloc(a, (2 * r->count + 3) * sizeof *x);
+	struct range *x = arena_alloc(a, (2 * r->count + 4) * sizeof *x);
 
 	if (!numbers || !x)
 		return NULL;
@@ -272,6 +282,8 @@ static struct range *make_ranges(struct arena *a, const struct ruleset *r, size_
 	}
 	if (r->known_to)
 		add_range(x, n, r->known_to + 1, true, r->beyond);
+	if (arch == AUDIT_ARCH_X86_64)
+		add_range(x, n, (int)X32_FIRST, true, x32_action(r->fallback));
 	return x;
 }
 
@@ -282,7 +294,7 @@ int filter_compile(struct arena *a, const struct arch_rules *archs, size_t arch_
 
 	for (size_t i = 0; i < arch_count; i++) {
 		size_t n, far;
-		struct range *x = make_ranges(a, archs[i].rules, &n);
+		struct range *x = make_ranges(a, archs[i].arch, archs[i].rules, &n);
 		if (!x)
 			return -ENOMEM;
 		load(&c, offsetof(struct seccomp_data, arch));

@@ -128,16 +128,19 @@ static void modes(struct making *m)
 static void internet(struct making *m, const char *name, uint32_t family)
 {
 	static const uint32_t refused_types[] = { 3 /* SOCK_RAW */, 10 /* SOCK_PACKET */ };
+	/* The type decides as well: with protocol 0 SOCK_SEQPACKET is SCTP and SOCK_DCCP is DCCP. */
+	static const uint32_t types[] = { 1 /* SOCK_STREAM */, 2 /* SOCK_DGRAM */ };
 	static const uint32_t protocols[] = { 0, 6 /* TCP */, 17 /* UDP */ };
-	struct cmp c[2] = { { .arg = 0, .op = CMP_EQ, .low32 = true, .value = family } };
+	struct cmp c[3] = { { .arg = 0, .op = CMP_EQ, .low32 = true, .value = family } };
 
 	for (size_t i = 0; i < COUNT_OF(refused_types); i++) {
 		c[1] = (struct cmp){ .arg = 1, .op = CMP_MASKED_EQ, .low32 = true, .mask = 0xf, .value = refused_types[i] };
 		add(m, name, REFUSE(EPERM), 2, c);
 	}
-	for (size_t i = 0; i < COUNT_OF(protocols); i++) {
-		c[1] = (struct cmp){ .arg = 2, .op = CMP_EQ, .low32 = true, .value = protocols[i] };
-		add(m, name, SECCOMP_RET_ALLOW, 2, c);
+	for (size_t i = 0; i < COUNT_OF(protocols) * COUNT_OF(types); i++) {
+		c[1] = (struct cmp){ .arg = 1, .op = CMP_MASKED_EQ, .low32 = true, .mask = 0xf, .value = types[i % COUNT_OF(types)] };
+		c[2] = (struct cmp){ .arg = 2, .op = CMP_EQ, .low32 = true, .value = protocols[i / COUNT_OF(types)] };
+		add(m, name, SECCOMP_RET_ALLOW, 3, c);
 	}
 	/* ICMP, SCTP, MPTCP, UDPLITE…: detours round port rules, and more kernel to attack. */
 	add(m, name, REFUSE(EPROTONOSUPPORT), 1, c);
@@ -159,13 +162,21 @@ static void sockets(struct making *m, bool strict)
 			add(m, names[i], SECCOMP_RET_ALLOW, 2, route);
 		add(m, names[i], REFUSE(EAFNOSUPPORT), 0, NULL);
 	}
+	/* TCP_ULP puts another protocol over a connected socket: SMC, kernel TLS. Libraries do it themselves then. */
+	struct cmp ulp[2] = {
+		{ .arg = 1, .op = CMP_EQ, .low32 = true, .value = 6 /* SOL_TCP */ },
+		{ .arg = 2, .op = CMP_EQ, .low32 = true, .value = 31 /* TCP_ULP */ },
+	};
+	add(m, "setsockopt", REFUSE(ENOPROTOOPT), 2, ulp);
+	allow_rest(m, "setsockopt");
 }
 
 static void requests(struct making *m)
 {
-	/* Typing into a terminal, its console and selection; file system maps and freezing. */
-	static const uint32_t refused[] = { 0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 1 /* FIBMAP */,
-					    0xc0045877 /* FIFREEZE */, 0xc0045878 /* FITHAW */ };
+	/* Typing into a terminal, its console, selection and line discipline (a module each); file system maps and
+	 * freezing; userfaultfd by its device. */
+	static const uint32_t refused[] = { 0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */, 0x541d /* TIOCCONS */, 0x5423 /* TIOCSETD */,
+					    1 /* FIBMAP */, 0xc0045877 /* FIFREEZE */, 0xc0045878 /* FITHAW */, 0xaa00 /* USERFAULTFD_IOC_NEW */ };
 
 	for (size_t i = 0; i < COUNT_OF(refused); i++)
 		int_equals(m, "ioctl", REFUSE(EPERM), 1, refused[i]);
@@ -188,7 +199,7 @@ static void personalities(struct making *m, bool strict)
 /* With nest = allow a program may build sandboxes of its own. */
 static bool for_nesting(const char *name)
 {
-	static const char *const names[] = { "mount", "umount2", "pivot_root", "chroot", "setns", "open_tree", "move_mount", "fsopen", "fsconfig",
+	static const char *const names[] = { "mount", "umount", "umount2", "pivot_root", "chroot", "setns", "open_tree", "move_mount", "fsopen", "fsconfig",
 					     "fsmount", "fspick", "mount_setattr", "open_tree_attr", "statmount", "listmount", "sethostname", "setdomainname" };
 
 	for (size_t i = 0; i < COUNT_OF(names); i++) {

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -141,7 +142,9 @@ static void at_call(struct tracee *p)
 		return;
 	}
 	p->failing = true;
-	skip_call(p->pid);
+	/* close(2) lets go of the descriptor even when it reports an error. */
+	if (info.entry.nr != SYS_close)
+		skip_call(p->pid);
 }
 
 /* Was it the program itself that has just been executed? Told by the file, not by its name. */

@@ -393,6 +393,12 @@ static int verb_death(int argc, char **argv)
 /* All that makes up the confinement, for a comparison of two runs: nothing that differs from run to run. */
 static int verb_report(int argc, char **argv)
 {
+	int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+	say("ctty", "%s", verdict(tty));
+	if (tty >= 0)
+		close(tty);
+	say("session", "%s", getsid(0) > 0 ? "inside" : "the caller's");
 	verb_id(argc, argv);
 	verb_caps(argc, argv);
 	verb_nnp(argc, argv);

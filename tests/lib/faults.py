@@ -27,7 +27,7 @@ class Tracer:
         self.failnth = suite.failnth
         self.names = suite.call_names
 
-    def run(self, *how, timeout=12):
+    def run(self, *how, timeout=12, **kw):
         """Result and log; how is ("-f", "role:index:errno") or ("-k", …) or nothing."""
         log = os.path.join(self.s.base, "trace.log")
         argv = [self.failnth]
@@ -35,7 +35,7 @@ class Tracer:
             argv += ["-u", "%d:%d" % (self.c.uid, self.c.gid)]
         argv += ["-p", self.s.inside, "-o", log, *how, "--", *self.s.argv(self.opts, [self.s.inside, *self.words])]
         root = self.s.tracer_as
-        r = self.s.run(root, [], [], raw=argv, timeout=timeout, env=self.c.environ(), cwd=self.s.base, writes=True)
+        r = self.s.run(root, [], [], raw=argv, timeout=timeout, env=self.c.environ(), cwd=self.s.base, writes=True, **kw)
         with open(log) as f:
             return r, f.read().splitlines()
 
