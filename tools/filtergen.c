@@ -67,47 +67,133 @@ static int arrays(void)
 	return ferror(stdout) ? 1 : 0;
 }
 
-static void document(const char *title, const char *verdict, bool strict)
-{
-	static const struct { const char *name, *normal, *strict; } rows[] = {
+#define EVERY 3 /* refused by both */
+#define STRICT 2
+
+/* Every call that is refused whatever its arguments stands in one group: the document says why, and is complete. */
+static const struct { unsigned filters; const char *errnum, *title, *why, *names; } groups[] = {
+	{ EVERY, "EPERM", "mounts and roots", "the view of the files is what confines; nest=allow permits them",
+	  " chroot fsconfig fsmount fsopen fspick listmount listns mount mount_setattr move_mount open_tree open_tree_attr pivot_root setns statmount umount umount2 " },
+	{ EVERY, "EPERM", "names of the machine", "nest=allow permits them", " setdomainname sethostname " },
+	{ EVERY, "EPERM", "kernel code, tracing and its log", "bpf and perf events are a large part of the kernel's exploited bugs; the log tells addresses",
+	  " bpf delete_module finit_module init_module kexec_file_load kexec_load perf_event_open reboot syslog userfaultfd " },
+	{ EVERY, "EPERM", "keys", "keyrings have no namespace: they would be shared with the user's session", " add_key keyctl request_key " },
+	{ EVERY, "EPERM", "handles", "a handle names a file past every path rule", " name_to_handle_at open_by_handle_at " },
+	{ EVERY, "EPERM", "other processes' memory and descriptors", "beyond what a debugger needs (ptrace stays in default: its reach ends at the pid namespace)",
+	  " kcmp migrate_pages move_pages pidfd_getfd process_madvise process_mrelease " },
+	{ EVERY, "EPERM", "clocks", "there is one clock for all; reading it is not refused, but adjtimex for reading can't be told from setting",
+	  " adjtimex clock_adjtime clock_adjtime64 clock_settime clock_settime64 settimeofday stime " },
+	{ EVERY, "EPERM", "administration", "of the whole machine", " acct lsm_set_self_attr quotactl quotactl_fd swapoff swapon vhangup " },
+	{ EVERY, "EPERM", "watching whole file systems", "tells of files outside the sandbox", " fanotify_init fanotify_mark " },
+	{ EVERY, "EPERM", "processor modes", "ports, segments and 16-bit code: only old programs used them", " ioperm iopl modify_ldt vm86 vm86old " },
+	{ EVERY, "ENOSYS", "can't be judged by a filter", "what matters lies behind a pointer or in a ring; callers fall back to clone, open, socket, ioctl",
+	  " clone3 file_setattr io_uring_enter io_uring_register io_uring_setup openat2 socketcall " },
+	{ EVERY, "ENOSYS", "obsolete", "removed from the kernel, or kept for programs of decades ago",
+	  " _sysctl afs_syscall bdflush break create_module epoll_ctl_old epoll_wait_old ftime get_kernel_syms getpmsg gtty idle lock lookup_dcookie mpx"
+	  " nfsservctl oldfstat oldlstat oldolduname oldstat olduname prof profil putpmsg query_module remap_file_pages security stty sysfs tuxcall ulimit"
+	  " uselib ustat vserver " },
+	{ EVERY, "ENOSYS", "memory that nobody may look at", "it can't be moved or counted as usual, and few kernels offer it", " memfd_secret " },
+	{ STRICT, "EPERM", "tracing and pidfds", "a computation doesn't debug", " pidfd_open pidfd_send_signal process_vm_readv process_vm_writev ptrace " },
+	{ STRICT, "EPERM", "running what has no name", "memfd_create with execveat runs code that no path rule saw", " execveat " },
+	{ STRICT, "EPERM", "changing identity or owner", "the sandbox set them",
+	  " capset chown chown32 fchown fchown32 fchownat lchown lchown32 setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setregid"
+	  " setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setuid setuid32 " },
+	{ STRICT, "EPERM", "extended attributes", "writing only; reading is allowed",
+	  " fremovexattr fsetxattr lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat " },
+	{ STRICT, "EPERM", "System V and POSIX queues, semaphores, shared memory", "state that outlives a process; pipes, sockets and mmap stay",
+	  " ipc mq_getsetattr mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 mq_unlink msgctl msgget msgrcv msgsnd"
+	  " semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget " },
+	{ STRICT, "EPERM", "scheduling, locked memory, memory policy, protection keys", "influence on other work of the machine, and kernel code that a computation doesn't need",
+	  " cachestat get_mempolicy ioprio_set mbind mlock mlock2 mlockall munlock munlockall pkey_alloc pkey_free pkey_mprotect sched_setattr sched_setparam"
+	  " sched_setscheduler set_mempolicy set_mempolicy_home_node setpriority " },
+	{ STRICT, "EPERM", "moving pages between pipes", "the code behind has let read-only files be written", " splice tee vmsplice " },
+	{ STRICT, "EPERM", "watching files, security modules", "not needed",
+	  " inotify_add_watch inotify_init inotify_init1 landlock_add_rule landlock_create_ruleset landlock_restrict_self lsm_get_self_attr lsm_list_modules " },
+};
+
+static const struct { const char *name, *normal, *strict; } rows[] = {
 #define X(name, a, b, c, normal, strict) { #name, #normal, #strict },
 #include "layer/syscalls.def"
 #undef X
-	};
-	const char *sep = "";
+};
 
-	printf("\n## %s\n\n", title);
-	for (size_t i = 0; i < COUNT_OF(rows); i++) {
-		if (strcmp(strict ? rows[i].strict : rows[i].normal, verdict) || (strict && !strcmp(rows[i].normal, verdict)))
-			continue;
-		printf("%s%s", sep, rows[i].name);
-		sep = " ";
+static bool listed(const char *names, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (const char *at = strstr(names, name); at; at = strstr(at + 1, name)) {
+		if (at[-1] == ' ' && at[len] == ' ')
+			return true;
 	}
-	printf("\n");
+	return false;
 }
+
+/* A refused call without a reason, or a reason for a call that isn't refused so, fails the build. */
+static int check_groups(void)
+{
+	int wrong = 0;
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		for (unsigned filter = 1; filter <= 2; filter++) {
+			const char *verdict = filter == 1 ? rows[i].normal : rows[i].strict;
+			unsigned n = 0, want = *verdict == 'E';
+			for (size_t g = 0; g < COUNT_OF(groups); g++)
+				n += (groups[g].filters & filter) && listed(groups[g].names, rows[i].name) && (!want || !strcmp(groups[g].errnum, verdict));
+			if (n != want)
+				wrong |= fprintf(stderr, "filtergen: %s (%s) is in %u groups of reasons\n", rows[i].name, verdict, n);
+		}
+	}
+	return wrong;
+}
+
+static void document(unsigned filters)
+{
+	printf("\n| what | errno | calls | why |\n|---|---|---|---|\n");
+	for (size_t g = 0; g < COUNT_OF(groups); g++) {
+		if (groups[g].filters == filters)
+			printf("| %s | %s |%s| %s |\n", groups[g].title, groups[g].errnum, groups[g].names, groups[g].why);
+	}
+}
+
+static const char by_arguments[] =
+	"\n## Judged by arguments, by both\n\n"
+	"Arguments that the kernel takes as int are compared by their low 32 bits.\n\n"
+	"| call | refused | errno | why |\n|---|---|---|---|\n"
+	"| clone, unshare | every new namespace (nest=allow permits them) | EPERM | the kernel code behind it is the largest source of escapes |\n"
+	"| chmod fchmod fchmodat fchmodat2 creat mkdir mkdirat mknod mknodat; open openat that create | set-user-id and set-group-id bits | EPERM | a set-id file in a shared directory is a way out for later |\n"
+	"| mknod mknodat | character and block devices; files, FIFOs and sockets are allowed | EPERM | the devices of the machine |\n"
+	"| socket socketpair | families but unix, inet, inet6 and netlink with protocol route (strict: no netlink) | EAFNOSUPPORT | each family is a kernel module of its own |\n"
+	"| | inet, inet6: SOCK_RAW, SOCK_PACKET | EPERM | forged packets |\n"
+	"| | inet, inet6: types but stream and datagram, protocols but 0, TCP and UDP | EPROTONOSUPPORT | MPTCP, SCTP, DCCP, SMC, UDP-Lite: detours round port rules |\n"
+	"| setsockopt | TCP_ULP | ENOPROTOOPT | puts SMC or kernel TLS over a connected socket; libraries then do TLS themselves |\n"
+	"| ioctl | TIOCSTI TIOCLINUX TIOCCONS | EPERM | typing into, and reading from, somebody's terminal |\n"
+	"| | TIOCSETD | EPERM | loads line disciplines |\n"
+	"| | FIBMAP FIFREEZE FITHAW, USERFAULTFD_IOC_NEW | EPERM | file systems as a whole; userfaultfd by its device |\n"
+	"| personality | all but 0, 0xffffffff (asks), ADDR_NO_RANDOMIZE, PER_LINUX32; strict: all but 0 and asking | EPERM | old layouts of memory undo protections |\n"
+	"| seccomp | SECCOMP_FILTER_FLAG_NEW_LISTENER | EPERM | a listener could let calls through that this filter didn't see |\n"
+	"\nWhat no filter can see, since it lies behind pointers: the attribute names of setxattr, the addresses of connect. The kernel's own\n"
+	"checks, mounts, namespaces and Landlock answer for these.\n"
+	"\n## Other ABIs\n\n"
+	"32-bit calls get the same verdicts through their own numbers. socketcall hides its arguments and gets ENOSYS: C libraries of the last\n"
+	"ten years call socket directly. With compat-abi=deny every 32-bit call gets ENOSYS, as on a kernel without that ABI: a program that has\n"
+	"another way takes it, and one that hasn't ends with an error message, where a kill would leave none. x32 numbers get ENOSYS. Any other\n"
+	"architecture ends the process.\n";
 
 static int doc(void)
 {
-	printf("# What the built-in system call filters refuse\n\nGenerated by `build/filtergen --doc` from src/layer/syscalls.def and filter_policy.c. Both are allow-lists: a call that\n"
-	       "isn't in the table is newer than the filter and gets ENOSYS, so that callers take their fallback.\n");
-	document("default: EPERM (namespaces, mounts, keys, tracing of the kernel, clocks, devices, handles)", "EPERM", false);
-	document("default: ENOSYS (obsolete, or can't be judged by a filter: clone3, io_uring, openat2)", "ENOSYS", false);
-	document("strict: refused as well, with EPERM", "EPERM", true);
-	printf("\n## Judged by arguments\n\n"
-	       "| call | refused | why |\n|---|---|---|\n"
-	       "| clone, unshare | any new namespace (EPERM) | the kernel behind it is the largest source of escapes |\n"
-	       "| chmod family, creat, mkdir, mknod, open with O_CREAT or O_TMPFILE | set-user-id and set-group-id bits (EPERM) | a set-id file in a shared directory is a way out for later |\n"
-	       "| mknod | character and block devices (EPERM) | |\n"
-	       "| socket, socketpair | families but unix, inet, inet6, netlink route (EAFNOSUPPORT); raw types (EPERM); protocols but TCP and UDP (EPROTONOSUPPORT) | detours round port rules, module loading |\n"
-	       "| ioctl | TIOCSTI TIOCLINUX TIOCCONS FIBMAP FIFREEZE FITHAW (EPERM), by the low 32 bits | typing into terminals |\n"
-	       "| personality | all but 0, ask, ADDR_NO_RANDOMIZE, PER_LINUX32 (EPERM); strict: all but 0 and ask | |\n"
-	       "| seccomp | a new listener (EPERM) | |\n\n"
-	       "32-bit calls get the same verdicts through their own numbers (socketcall: ENOSYS, since it hides its arguments), or with\n"
-	       "compat-abi=deny ENOSYS for every one. x32 and unknown numbers get ENOSYS, another architecture ends the process.\n");
+	printf("# What the built-in system call filters refuse\n\nGenerated by `build/filtergen --doc > docs/security/syscalls.md`.\n\n"
+	       "Both are allow-lists. A call that isn't in their table is newer than the filter, and gets ENOSYS, so that callers take their\n"
+	       "fallback. A call that is known and refused gets EPERM.\n\n## default\n");
+	document(EVERY);
+	printf("\n## strict: these as well\n");
+	document(STRICT);
+	printf("%s", by_arguments);
 	return ferror(stdout) ? 1 : 0;
 }
 
 int main(int argc, char *argv[])
 {
+	if (check_groups())
+		return 1;
 	return argc > 1 && !strcmp(argv[1], "--doc") ? doc() : arrays();
 }

@@ -5,6 +5,8 @@
 
 #include <hutch/hutch.h>
 
+#define CLI_USAGE 2 /* a sub-command that runs nothing was called wrongly */
+
 int run_command(int argc, char *const argv[]);
 int explain_command(int argc, char *const argv[]);
 int check_command(int argc, char *const argv[]);
@@ -12,11 +14,37 @@ int help_command(int argc, char *const argv[]);
 int inspect_main(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
+/* ---- main.c ---- */
+/* Name and purpose of a sub-command, NULL after the last. */
+const char *cli_command(size_t index, const char **help);
+/* What the caller gave as 0-2 was closed (and is /dev/null now). */
+bool cli_was_closed(int fd);
 /* Prints the text form on standard error and returns 125. */
 int cli_error(const struct hutch_error *e);
+int cli_nomem(void);
 /* Writes text to standard output; a failure to do so must not look like success. Frees it. */
 int cli_print(char *text, int status);
-/* Usage of one sub-command, from the key table. */
-void cli_usage(void);
+
+/* ---- help.c ---- */
+/* All options, from the key table, and those that the sub-command has besides (run: true). */
+void cli_usage(bool run);
+/* The known key, preset or sub-command nearest to word, NULL if none is near. *kind: "key", "preset", "command". */
+const char *cli_nearest(const char *word, const char **kind);
+bool cli_find_key(const char *name, struct hutch_key *out);
+
+/* ---- report.c ---- */
+struct report_to {
+	const char *path; /* as asked for; "-" = standard error, NULL = not by name */
+	int fd;           /* -1 = none */
+	bool own;         /* opened here */
+};
+/* Words of the report options: how many were taken, 0 = none, -1 = error. */
+int report_option(struct report_to *r, int argc, char *const argv[], int at, struct hutch_error *e);
+/* Opened before the program runs: nothing inside can swap its name. -1 = said on standard error. */
+int report_open(struct report_to *r);
+/* Writes and frees json (NULL = out of memory) and closes. -1 = said on standard error. */
+int report_write(struct report_to *r, char *json);
+/* The record of a run that never reached exec; malloc'd. */
+char *report_failure(const struct hutch_error *e);
 
 #endif

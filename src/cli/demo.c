@@ -1,29 +1,48 @@
 /* hutch demo: one report outside and inside a sandbox, side by side.
  * Runs in: parent. */
+#include "cli/demo.h"
+
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "cli/demo.h"
 
-#define OUTSIDE_MIB 256
-#define TEXT(x)     TEXT_(x)
-#define TEXT_(x)    #x
+#define DEADLINE_SECONDS 60
+#define TEXT(x)          TEXT_(x)
+#define TEXT_(x)         #x
 
 /* What there is to be seen outside: made by us, so that it is the same on every machine. */
 struct stage {
-	char directory[64], file[80], program[4096];
+	char directory[512], file[600], program[4096];
 	int open_file;
 };
 
 static int complain(const char *what)
 {
 	fprintf(stderr, "hutch demo: %s: %s\n", what, strerror(errno));
+	return -1;
+}
+
+static int make_directory(struct stage *s)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	if (!tmp || *tmp != '/' || strchr(tmp, ':') || strlen(tmp) > 400)
+		tmp = "/tmp";
+	snprintf(s->directory, sizeof s->directory, "%s/hutch-demo-XXXXXX", tmp);
+	if (mkdtemp(s->directory))
+		return 0;
+	complain(s->directory);
+	*s->directory = '\0';
 	return -1;
 }
 
@@ -35,18 +54,18 @@ static int set_stage(struct stage *s)
 	if (n <= 0)
 		return complain("finding the own program in /proc/self/exe");
 	s->program[n] = '\0';
-	strcpy(s->directory, "/tmp/hutch-demo-XXXXXX");
-	if (!mkdtemp(s->directory)) {
-		*s->directory = '\0';
-		return complain("making a directory in /tmp");
-	}
-	snprintf(s->file, sizeof s->file, "%s/hello.txt", s->directory);
+	if (make_directory(s) < 0)
+		return -1;
+	snprintf(s->file, sizeof s->file, "%s/" DEMO_FILE, s->directory);
 	/* Not close-on-exec, as descriptors that leak are. */
 	s->open_file = open(s->file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
-	if (s->open_file < 0 || write(s->open_file, hello, sizeof hello - 1) < 0 || chmod(s->directory, 0755) < 0)
+	if (s->open_file < 0 || write(s->open_file, hello, sizeof hello - 1) < 0)
 		return complain(s->file);
-	if (setenv("DEMO_TOKEN", "a secret of the caller", 1) < 0)
-		return complain("setting DEMO_TOKEN");
+	/* 0 to 2 are always taken, so this number is above them. Readable for whatever id is inside. */
+	if (chmod(s->directory, 0755) < 0 || fchmod(s->open_file, 0644) < 0)
+		return complain(s->directory);
+	if (setenv(DEMO_TOKEN, "a secret of the caller", 1) < 0)
+		return complain("setting " DEMO_TOKEN);
 	return 0;
 }
 
@@ -61,64 +80,41 @@ static void clear_stage(struct stage *s)
 		complain(s->directory);
 }
 
-/* Reads to the end, but never more than a report. */
-static int receive(int fd, struct inspect_report *r, const char *where)
+static int64_t now_ms(void)
 {
-	size_t got = 0;
-	ssize_t n = 0;
-	char more;
+	struct timespec t;
 
-	while (got < sizeof *r && (n = read(fd, (char *)r + got, sizeof *r - got)) != 0) {
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Reads to the end, but never more than a report and never longer than the deadline. */
+static int receive(int fd, struct report *r, const char *where)
+{
+	int64_t end = now_ms() + DEADLINE_SECONDS * 1000;
+	size_t got = 0;
+	bool ended = false;
+
+	while (!ended) {
+		char extra;
+		struct pollfd p = { fd, POLLIN, 0 };
+		int64_t left = end - now_ms();
+		ssize_t n;
+		if (left <= 0 || poll(&p, 1, (int)left) == 0)
+			break;
+		n = got < sizeof *r ? read(fd, (char *)r + got, sizeof *r - got) : read(fd, &extra, 1);
 		if (n < 0 && errno != EINTR)
 			break;
+		if (n > 0 && got == sizeof *r)
+			break;
 		got += n > 0 ? (size_t)n : 0;
+		ended = n == 0;
 	}
-	if (n >= 0 && read(fd, &more, 1) == 0 && inspect_valid(r, got))
+	if (ended && got == sizeof *r && report_valid(r))
 		return 0;
-	fprintf(stderr, "hutch demo: no whole report came from %s (%zu of %zu bytes)\n", where, got, sizeof *r);
+	fprintf(stderr, "hutch demo: no whole report came from %s (%zu of %zu bytes%s)\n", where, got, sizeof *r,
+		ended ? "" : ", and it didn't end");
 	return -1;
-}
-
-static _Noreturn void report_outside(int fd, struct inspect_report *r, const struct inspect_options *o)
-{
-	inspect_collect(r, o);
-	_exit(inspect_send(fd, r) < 0);
-}
-
-static int look_outside(const struct stage *s, struct inspect_report *r)
-{
-	struct inspect_options o = { OUTSIDE_MIB, s->directory };
-	int ends[2], bad;
-	pid_t child;
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return complain("making a pipe");
-	child = fork();
-	if (child == 0) {
-		close(ends[0]);
-		report_outside(ends[1], r, &o);
-	}
-	close(ends[1]);
-	bad = child < 0 ? complain("starting a process") : receive(ends[0], r, "outside");
-	close(ends[0]);
-	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
-	return bad;
-}
-
-/* hutch run --ro DIRECTORY:/shared --rlimit-as 192M -- hutch inspect … */
-static int plan_inside(struct stage *s, hutch_policy *policy, hutch_plan **plan, struct hutch_error *e)
-{
-	char share[128];
-	char *const words[] = {
-		"--ro", share, "--rlimit-as", TEXT(DEMO_LIMIT_MIB) "M", "--",
-		s->program, "inspect", "--raw", "--alloc", "1024", "--dir", "/shared", NULL,
-	};
-
-	snprintf(share, sizeof share, "%s:/shared", s->directory);
-	if (hutch_policy_args(policy, (int)(sizeof words / sizeof *words) - 1, words, NULL, NULL, e) < 0)
-		return -1;
-	return hutch_plan_new(policy, false, plan, e);
 }
 
 /* Puts fd at number `at` and gives a copy of what was there. */
@@ -141,6 +137,53 @@ static void put_back(int at, int saved)
 	close(saved);
 }
 
+static _Noreturn void exec_outside(const struct stage *s, int output)
+{
+	char *const words[] = { (char *)s->program, "inspect", "--wire", "--try-create", "--alloc", TEXT(DEMO_BOUND_MIB),
+				"--dir", (char *)s->directory, NULL };
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null >= 0 && dup2(null, 0) == 0 && dup2(output, 1) == 1)
+		execv(s->program, words);
+	complain(s->program);
+	_exit(127);
+}
+
+static int look_outside(const struct stage *s, struct report *r)
+{
+	int ends[2], bad;
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return complain("making a pipe");
+	child = fork();
+	if (child == 0)
+		exec_outside(s, ends[1]);
+	close(ends[1]);
+	bad = child < 0 ? complain("starting a process") : receive(ends[0], r, "outside");
+	close(ends[0]);
+	if (child > 0 && bad)
+		kill(child, SIGKILL);
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	return bad;
+}
+
+/* hutch run --ro DIRECTORY:/shared --rlimit-as 192M -- hutch inspect */
+static int plan_inside(struct stage *s, hutch_policy *policy, hutch_plan **plan, struct hutch_error *e)
+{
+	char share[600];
+	char *const words[] = {
+		"--ro", share, "--rlimit-as", TEXT(DEMO_LIMIT_MIB) "M", "--", s->program, "inspect", "--wire", "--try-create",
+		"--alloc", TEXT(DEMO_BOUND_MIB), "--dir", "/shared", NULL,
+	};
+
+	snprintf(share, sizeof share, "%s:/shared", s->directory);
+	if (hutch_policy_args(policy, (int)(sizeof words / sizeof *words) - 1, words, NULL, NULL, e) < 0)
+		return -1;
+	return hutch_plan_new(policy, false, plan, e);
+}
+
 /* The program inherits 0 to 2, so ours are exchanged for the moment of the start: nothing of the terminal is
  * needed inside. */
 static int spawn_with(const hutch_plan *plan, int output, hutch_run **run, struct hutch_error *e)
@@ -159,9 +202,20 @@ static int spawn_with(const hutch_plan *plan, int output, hutch_run **run, struc
 	return bad;
 }
 
-static int run_inside(const hutch_plan *plan, struct inspect_report *r, struct hutch_error *e)
+static int end_inside(hutch_run *run, struct hutch_error *e)
 {
 	struct hutch_report end;
+
+	if (hutch_run_wait(run, &end, e) < 0)
+		return cli_error(e);
+	if (hutch_report_exit_status(&end) == 0)
+		return 0;
+	fprintf(stderr, "hutch demo: the report inside ended with status %d\n", hutch_report_exit_status(&end));
+	return -1;
+}
+
+static int run_inside(const hutch_plan *plan, struct report *r, struct hutch_error *e)
+{
 	hutch_run *run = NULL;
 	int ends[2], bad;
 
@@ -171,20 +225,16 @@ static int run_inside(const hutch_plan *plan, struct inspect_report *r, struct h
 	close(ends[1]);
 	if (!bad) {
 		bad = receive(ends[0], r, "inside");
-		close(ends[0]);
-		ends[0] = -1;
-		if (hutch_run_wait(run, &end, e) < 0)
-			bad = cli_error(e);
-		else if (hutch_report_exit_status(&end) != 0)
-			bad = fprintf(stderr, "hutch demo: the report inside ended with status %d\n", hutch_report_exit_status(&end));
+		if (bad)
+			hutch_run_kill(run, NULL);
+		bad |= end_inside(run, e);
 	}
-	if (ends[0] >= 0)
-		close(ends[0]);
+	close(ends[0]);
 	hutch_run_free(run);
-	return bad;
+	return bad ? -1 : 0;
 }
 
-static int look_inside(struct stage *s, struct inspect_report *r)
+static int look_inside(struct stage *s, struct report *r)
 {
 	hutch_policy *policy = hutch_policy_new();
 	hutch_plan *plan = NULL;
@@ -199,46 +249,69 @@ static int look_inside(struct stage *s, struct inspect_report *r)
 	return bad;
 }
 
-static int show(const struct stage *s, const struct inspect_report *reports)
+/* At most 100 columns; a pipe takes them all. */
+static size_t page_width(void)
+{
+	struct winsize w;
+
+	if (ioctl(1, TIOCGWINSZ, &w) < 0 || w.ws_col == 0 || w.ws_col > 100)
+		return 100;
+	return w.ws_col < 64 ? 64 : w.ws_col;
+}
+
+static int show(const struct stage *s, const struct report *reports)
 {
 	const char *no_colour = getenv("NO_COLOR");
 	bool colour = isatty(1) && !(no_colour && *no_colour);
 	int broken;
 
-	printf("hutch %s: the same report, taken by this process outside and inside a sandbox\n\n", hutch_version());
-	demo_print(stdout, &reports[0], &reports[1], colour);
-	printf("\nFor show, the demo set the variable DEMO_TOKEN, left %s open for\n"
-	       "writing and shared its directory. Inside was started with\n"
-	       "  hutch run --ro %s:/shared --rlimit-as %dM -- hutch inspect\n\n",
-	       s->file, s->directory, DEMO_LIMIT_MIB);
-	fflush(stdout);
-	broken = demo_check(stderr, &reports[0], &reports[1]);
+	printf("hutch %s: the same program, run twice: once as it is, once with\n"
+	       "  hutch run --ro %s:/shared --rlimit-as %dM -- hutch inspect\n"
+	       "For show, the variable " DEMO_TOKEN " was set, and " DEMO_FILE " of that directory left open for writing.\n\n",
+	       hutch_version(), s->directory, DEMO_LIMIT_MIB);
+	if (demo_print(stdout, &reports[0], &reports[1], page_width(), colour) < 0)
+		return complain("printing"), 1;
+	fputc('\n', stdout);
+	broken = demo_check(stdout, &reports[0], &reports[1], colour);
 	if (!broken)
-		printf("Checked: no capabilities, no way to gain any, filtered system calls, own namespaces, no network,\n"
-		       "no foreign processes, variables or descriptors, nothing written, memory bounded.\n"
-		       "Your own program:  hutch run -- ./my_app arg1      (what that does: hutch explain -- ./my_app)\n");
+		printf("Now your own program:  hutch run -- ./my_app arg1     and what that does:  hutch explain -- ./my_app\n");
 	if (fflush(stdout) || ferror(stdout))
 		return complain("writing to standard output"), 1;
 	return broken ? 1 : 0;
 }
 
-int demo_main(int argc, char *const argv[])
+static int demo(void)
 {
 	struct stage stage = { .open_file = -1 };
-	struct inspect_report *reports;
+	struct report *reports = calloc(2, sizeof *reports);
+	sigset_t wait, before;
 	int status = 1;
 
-	if (argc > 1) {
-		bool help = !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h");
-		fputs("usage: hutch demo\n\nRuns one report outside and inside a sandbox and prints them side by side. Exit status 0: the\n"
-		      "inside one was really confined.\n", help ? stdout : stderr);
-		return help ? 0 : 2;
-	}
-	if (!(reports = calloc(2, sizeof *reports)))
+	if (!reports)
 		return complain("two reports"), 1;
+	/* A ^C in these moments takes effect after the directory is gone again. */
+	sigemptyset(&wait);
+	sigaddset(&wait, SIGINT);
+	sigaddset(&wait, SIGTERM);
+	sigaddset(&wait, SIGHUP);
+	sigprocmask(SIG_BLOCK, &wait, &before);
 	if (set_stage(&stage) == 0 && look_outside(&stage, &reports[0]) == 0 && look_inside(&stage, &reports[1]) == 0)
-		status = show(&stage, reports);
+		status = 0;
 	clear_stage(&stage);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (status == 0)
+		status = show(&stage, reports);
 	free(reports);
 	return status;
+}
+
+int demo_main(int argc, char *const argv[])
+{
+	bool help = argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
+
+	if (argc == 1)
+		return demo();
+	fputs("usage: hutch demo\n\nRuns one report outside and inside a sandbox and prints them side by side. Exit status 0: the\n"
+	      "inside one was really confined.\n", help ? stdout : stderr);
+	return help ? 0 : 2;
 }

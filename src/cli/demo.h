@@ -1,4 +1,4 @@
-/* What the two files of the demo share.
+/* What the files of the demo share.
  * Runs in: parent. */
 #ifndef HUTCH_DEMO_H
 #define HUTCH_DEMO_H
@@ -6,8 +6,12 @@
 #include "inspect/inspect.h"
 
 #define DEMO_LIMIT_MIB 192
+#define DEMO_BOUND_MIB 256
+#define DEMO_TOKEN     "HUTCH_DEMO_TOKEN"
+#define DEMO_FILE      "hello.txt"
 
-void demo_print(FILE *f, const struct inspect_report *outside, const struct inspect_report *inside, bool colour);
-/* Prints each promise that doesn't hold; returns how many. */
-int demo_check(FILE *f, const struct inspect_report *outside, const struct inspect_report *inside);
+/* Two columns; width is that of the whole. */
+int demo_print(FILE *f, const struct report *outside, const struct report *inside, size_t width, bool colour);
+/* Prints what was held against the reports; returns how many promises don't hold. */
+int demo_check(FILE *f, const struct report *outside, const struct report *inside, bool colour);
 #endif

@@ -1,121 +1,110 @@
 /* The demo's two columns.
  * Runs in: parent. */
+#include "cli/demo.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/demo.h"
-
-/* 14 + 42 + 1 + 42 columns: it fits a terminal of 100. */
-#define LABEL     14
-#define COLUMN    42
+#define LABEL     16
 #define MAX_LINES 4
-#define YELLOW       "\033[33m"
+#define RED       "\033[31m"
 #define GREEN     "\033[32m"
 #define BOLD      "\033[1m"
+#define DIM       "\033[2m"
 #define PLAIN     "\033[0m"
 
-/* Takes one line's worth off the text: broken at a blank, or within a word that is longer than a line. The
- * texts are ASCII but for the mark of what was left out, so that bytes of a character's rest take no column. */
-static size_t take_line(const char **rest, int *columns)
-{
-	const char *s = *rest, *last = NULL;
-	int last_width = 0, width = 0;
-	size_t bytes;
+/* What the demo shows of the report: without the rows that repeat others. */
+static const struct { enum row_id id; const char *label; bool confines; } shown[] = {
+	{ ROW_USER, "user", true }, { ROW_GROUPS, "other groups", true }, { ROW_UID_MAP, "user ids", true },
+	{ ROW_EFFECTIVE, "capabilities", true }, { ROW_BOUNDING, "to be gained", true },
+	{ ROW_NO_NEW_PRIVS, "no_new_privs", true }, { ROW_SECCOMP, "system calls", true },
+	{ ROW_PROCESS, "this one", false }, { ROW_PROCESSES, "visible", true },
+	{ ROW_ROOT, "in /", true }, { ROW_MOUNTS, "mounts", true }, { ROW_SHARED, "shared dir.", true }, { ROW_CREATE, "new file there", true },
+	{ ROW_INTERFACES, "interfaces", true }, { ROW_HOST_NAME, "host name", true },
+	{ ROW_ENV, "environment", true }, { ROW_FDS, "descriptors", true },
+	{ ROW_NAMESPACES, "namespaces", true }, { ROW_LIMITS, "limits", true }, { ROW_MEMORY, "memory", true },
+};
 
-	for (; *s && *s != '\n'; s++) {
-		bool starts = ((unsigned char)*s & 0xc0) != 0x80;
-		if (starts && width == COLUMN)
-			break;
-		if (*s == ' ') {
-			last = s;
-			last_width = width;
-		}
-		width += starts;
+static const struct { const char *section, *note; } notes[] = {
+	{ "identity", "an unprivileged id in a user namespace of its own, also where root starts it" },
+	{ "privilege", "nothing to use, nothing to gain, fewer system calls to try" },
+	{ "processes", "only its own; the others can't be seen, signalled or traced" },
+	{ "files", "an own tree, where what isn't named isn't there; /shared was named, read-only" },
+	{ "network", "a loopback of its own; nothing of the host's answers there" },
+	{ "inherited", "the planted variable and the planted open file stay outside" },
+	{ "kernel", "own instances of what processes share, and a limit that holds" },
+};
+
+static const char *note_of(const char *section)
+{
+	for (size_t i = 0; i < sizeof notes / sizeof *notes; i++) {
+		if (!strcmp(notes[i].section, section))
+			return notes[i].note;
 	}
-	if (*s && *s != '\n' && *s != ' ' && last && last != *rest) {
-		s = last;
-		width = last_width;
+	return "";
+}
+
+static bool same(const struct lines *a, const struct lines *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (strcmp(a->line[i], b->line[i]))
+			return false;
 	}
-	bytes = (size_t)(s - *rest);
-	*rest = *s ? s + (*s == '\n' || *s == ' ') : s;
-	*columns = width;
-	return bytes;
+	return true;
 }
 
-static int count_lines(const char *text)
+static void print_cell(FILE *f, const char *s, const char *colour, size_t pad)
 {
-	int lines = 0, columns;
+	size_t used = text_columns(s);
 
-	do {
-		take_line(&text, &columns);
-		lines++;
-	} while (*text);
-	return lines;
+	fprintf(f, "%s%s%s", *s ? colour : "", s, *s && *colour ? PLAIN : "");
+	if (pad > used)
+		fprintf(f, "%*s", (int)(pad - used), "");
 }
 
-static char *row_text(const struct inspect_row *row, const struct inspect_report *r, unsigned most)
+static int print_row(FILE *f, size_t at, const struct row *left, const struct row *right, size_t column, bool colour)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
+	struct lines l, r;
+	int bad;
 
-	if (!f)
-		return NULL;
-	row->print(f, r, most);
-	return fclose(f) == 0 ? text : NULL;
-}
-
-/* As many entries as a few lines hold. */
-static char *short_text(const struct inspect_row *row, const struct inspect_report *r)
-{
-	char *text = row_text(row, r, 0);
-
-	for (unsigned most = 30; text && most && count_lines(text) > MAX_LINES; most--) {
-		free(text);
-		text = row_text(row, r, most);
-	}
-	return text;
-}
-
-static void print_cell(FILE *f, const char **rest, const char *colour, bool pad)
-{
-	const char *start = *rest;
-	int columns = 0;
-	size_t bytes = *start ? take_line(rest, &columns) : 0;
-
-	fprintf(f, "%s%.*s%s", bytes ? colour : "", (int)bytes, start, bytes && *colour ? PLAIN : "");
-	if (pad)
-		fprintf(f, "%*s", COLUMN + 1 - columns, "");
-}
-
-static void print_row(FILE *f, const struct inspect_row *row, const char *left, const char *right, bool colour)
-{
-	bool differ = strcmp(left, right);
-	const char *open = colour && differ ? YELLOW : "", *confined = colour && differ ? GREEN : "";
-	const char *label = row->label;
-
-	do {
-		fprintf(f, "  %-*s", LABEL - 2, label);
-		print_cell(f, &left, open, *right);
-		print_cell(f, &right, confined, false);
+	lines_make(&l, left, column, MAX_LINES);
+	lines_make(&r, right, column, MAX_LINES);
+	bool differ = shown[at].confines && colour && !same(&l, &r);
+	for (size_t i = 0; i < l.count || i < r.count; i++) {
+		fprintf(f, " %-*s", LABEL - 1, i ? "" : shown[at].label);
+		print_cell(f, i < l.count ? l.line[i] : "", differ ? RED : "", column);
+		fputs(colour ? DIM " │ " PLAIN : " │ ", f);
+		print_cell(f, i < r.count ? r.line[i] : "", differ ? GREEN : "", 0);
 		fputc('\n', f);
-		label = "";
-	} while (*left || *right);
+	}
+	bad = l.failed || r.failed ? -1 : 0;
+	lines_free(&l);
+	lines_free(&r);
+	return bad;
 }
 
-void demo_print(FILE *f, const struct inspect_report *outside, const struct inspect_report *inside, bool colour)
+int demo_print(FILE *f, const struct report *outside, const struct report *inside, size_t width, bool colour)
 {
-	const struct inspect_row *row;
-	const char *bold = colour ? BOLD : "", *plain = colour ? PLAIN : "";
+	const char *bold = colour ? BOLD : "", *dim = colour ? DIM : "", *plain = colour ? PLAIN : "", *section = "";
+	size_t column = (width - LABEL - 3) / 2;
+	struct rows left, right;
+	int bad;
 
-	fprintf(f, "%s%-*s%-*s %s%s\n", bold, LABEL, "", COLUMN, "OUTSIDE", "INSIDE", plain);
-	for (size_t i = 0; (row = inspect_row(i)); i++) {
-		char *left = short_text(row, outside), *right = short_text(row, inside);
-		if (row->section)
-			fprintf(f, "%s%s%s%s\n", i ? "\n" : "", bold, row->section, plain);
-		if (left && right)
-			print_row(f, row, left, right, colour);
-		free(left);
-		free(right);
+	rows_make(&left, outside, false);
+	rows_make(&right, inside, false);
+	bad = left.failed || right.failed ? -1 : 0;
+	fprintf(f, "%s%-*s%-*s   %s%s\n", bold, LABEL, "", (int)column, "OUTSIDE", "INSIDE", plain);
+	for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+		const struct row *row = &left.row[shown[i].id];
+		if (strcmp(section, row->section)) {
+			section = row->section;
+			fprintf(f, "\n%s%s%s  %s%s%s\n", bold, section, plain, dim, note_of(section), plain);
+		}
+		bad |= print_row(f, i, row, &right.row[shown[i].id], column, colour);
 	}
+	rows_free(&left);
+	rows_free(&right);
+	return bad;
 }

@@ -1,4 +1,4 @@
-/* hutch explain and hutch check: what would be done, what can be done.
+/* hutch explain: what a run would do.
  * Runs in: parent. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,50 +6,84 @@
 
 #include "cli/cli.h"
 
-struct options { bool json, help; const char *preset; };
+struct options { bool json, help; };
 
 static int extra(void *data, int argc, char *const argv[], int at, struct hutch_error *e)
 {
 	struct options *o = data;
+	struct report_to unused = { .fd = -1 };
 
-	(void)e;
 	if (!strcmp(argv[at], "--json"))
 		return o->json = true, 1;
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
-	(void)argc;
-	return 0;
+	/* The options of a run, so that "run" can be changed to "explain" and no more. */
+	return report_option(&unused, argc, argv, at, e);
 }
 
-/* The presets that the words name: their statements come first. */
-static void print_statements(int argc, char *const argv[])
+/* Does the option's value stand in the next word? */
+static bool takes_word(const char *option)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
-		const char *name = NULL;
-		if (!strcmp(argv[i], "--view"))
-			name = "view";
-		else if (!strncmp(argv[i], "--preset=", 9) || !strncmp(argv[i], "--include=", 10))
-			name = strchr(argv[i], '=') + 1;
-		else if ((!strcmp(argv[i], "--preset") || !strcmp(argv[i], "--include")) && i + 1 < argc)
-			name = argv[i + 1];
-		const char *text = name ? hutch_preset_text(name) : NULL;
-		for (; text && *text == '#'; text = strchr(text, '\n') ? strchr(text, '\n') + 1 : NULL)
-			printf("%.*s\n", (int)strcspn(text, "\n"), text);
-	}
-}
+	static const char *const others[] = { "policy", "preset", "report", "report-fd" };
+	struct hutch_key key;
 
-static bool names_command(int argc, char *const argv[])
-{
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--"))
-			return i + 1 < argc;
+	if (strchr(option, '='))
+		return false;
+	if (cli_find_key(option + 2, &key))
+		return strcmp(key.type, "yes or no") != 0;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		if (!strcmp(option + 2, others[i]))
+			return true;
 	}
 	return false;
 }
 
-int explain_command(int argc, char *const argv[])
+static void print_statement(const char *preset)
+{
+	const char *line = hutch_preset_text(preset);
+
+	/* The first comment block says what it protects from and what not. */
+	while (line && *line == '#') {
+		size_t n = strcspn(line, "\n");
+		printf("%.*s\n", (int)n, line);
+		line = line[n] ? line + n + 1 : NULL;
+	}
+}
+
+/* The statements of the presets that the words name. */
+static void print_statements(int argc, char *const argv[])
+{
+	for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--"); i++) {
+		const char *word = argv[i];
+		if (!strcmp(word, "--view"))
+			print_statement("view");
+		else if (!strncmp(word, "--preset=", 9) || !strncmp(word, "--include=", 10))
+			print_statement(strchr(word, '=') + 1);
+		else if ((!strcmp(word, "--preset") || !strcmp(word, "--include")) && i + 1 < argc)
+			print_statement(argv[i + 1]);
+		i += takes_word(word);
+	}
+}
+
+/* Without a command the plan of a shell is as good an example as any. */
+static int make_plan(hutch_policy *policy, bool json, hutch_plan **plan, struct hutch_error *e)
 {
 	static char *const stand_in[] = { (char *)"sh", NULL };
+
+	if (hutch_plan_new(policy, true, plan, e) == 0)
+		return 0;
+	if (strcmp(e->layer, "command"))
+		return -1;
+	hutch_error_clear(e);
+	if (hutch_policy_command(policy, stand_in, e) < 0 || hutch_plan_new(policy, true, plan, e) < 0)
+		return -1;
+	/* Beside the JSON text, not in it. */
+	fputs("# no command was named: the plan is that of `sh`\n", json ? stderr : stdout);
+	return 0;
+}
+
+int explain_command(int argc, char *const argv[])
+{
 	struct options o = { 0 };
 	struct hutch_error e = { 0 };
 	hutch_policy *policy = hutch_policy_new();
@@ -57,44 +91,19 @@ int explain_command(int argc, char *const argv[])
 	int status;
 
 	if (!policy)
-		return fputs("hutch: out of memory\n", stderr), HUTCH_EXIT_FAILED;
-	status = hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e) < 0 ? cli_error(&e) : 0;
-	if (!status && o.help) {
-		cli_usage();
-		hutch_policy_free(policy);
-		return 0;
-	}
-	if (!status && hutch_plan_new(policy, true, &plan, &e) < 0) {
-		/* Without a command the plan of a shell is as good an example as any. */
-		if (!strcmp(e.layer, "command") && !names_command(argc, argv)) {
-			if (!o.json)
-				puts("# no command was named: the plan is that of `sh`");
-			hutch_error_clear(&e);
-			if (hutch_policy_command(policy, stand_in, &e) < 0 || hutch_plan_new(policy, true, &plan, &e) < 0)
-				status = cli_error(&e);
-		} else {
-			status = cli_error(&e);
-		}
-	}
-	if (!status && !o.json)
-		print_statements(argc, argv);
-	if (!status)
+		return cli_nomem();
+	if (hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e) < 0) {
+		status = cli_error(&e);
+	} else if (o.help) {
+		status = (cli_usage(false), 0);
+	} else if (make_plan(policy, o.json, &plan, &e) < 0) {
+		status = cli_error(&e);
+	} else {
+		if (!o.json)
+			print_statements(argc, argv);
 		status = cli_print(hutch_plan_text(plan, o.json), 0);
+	}
 	hutch_plan_free(plan);
 	hutch_policy_free(policy);
 	return status;
-}
-
-int check_command(int argc, char *const argv[])
-{
-	bool json = argc == 2 && !strcmp(argv[1], "--json");
-	struct hutch_error e = { 0 };
-	char *text;
-
-	if (argc > 1 && !json) {
-		fputs("usage: hutch check [--json]\n", stderr);
-		return 2;
-	}
-	text = hutch_check_text(json, &e);
-	return text ? cli_print(text, 0) : cli_error(&e);
 }

@@ -1,72 +1,317 @@
-/* hutch help: the key table, for people.
+/* hutch help: keys, presets and commands, for people.
  * Runs in: parent. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 
-void cli_usage(void)
+#define WIDTH 100
+#define INDENT 28
+
+/* A value that shows the use of a key, where neither its default nor its choices do. */
+static const struct { const char *key, *value; } examples[] = {
+	{ "include", "strict" }, { "ro", "/srv/data:/data" }, { "rw", "./out" }, { "tmpfs", "/scratch:size=64M" },
+	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
+	{ "mask", "/usr/share" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
+	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
+	{ "time-boottime", "-3600.5" }, { "hostname", "box" }, { "domainname", "example" }, { "map", "root" },
+	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },
+	{ "caps", "net_bind_service,chown" }, { "securebits", "none" }, { "seccomp", "strict" }, { "landlock", "files" },
+	{ "tcp-connect", "443,8080" }, { "tcp-bind", "8000" }, { "env", "LANG=C" }, { "unset-env", "TERM" }, { "fd", "3" },
+	{ "umask", "077" }, { "rlimit-as", "2G" }, { "rlimit-cpu", "60" }, { "rlimit-data", "1G" },
+	{ "rlimit-fsize", "100M" }, { "rlimit-locks", "host" }, { "rlimit-memlock", "64K" }, { "rlimit-msgqueue", "0" },
+	{ "rlimit-nice", "0" }, { "rlimit-nofile", "64:256" }, { "rlimit-nproc", "100" }, { "rlimit-rss", "host" },
+	{ "rlimit-rtprio", "0" }, { "rlimit-rttime", "host" }, { "rlimit-sigpending", "100" }, { "rlimit-stack", "8M" },
+};
+
+static bool is_flag(const struct hutch_key *k)
+{
+	return !strcmp(k->type, "yes or no");
+}
+
+bool cli_find_key(const char *name, struct hutch_key *out)
+{
+	for (size_t i = 0; hutch_key(i, out); i++) {
+		if (!strcmp(out->name, name))
+			return true;
+	}
+	return false;
+}
+
+/* Columns of a piece of UTF-8 text. */
+static unsigned columns(const char *s, size_t bytes)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < bytes; i++)
+		n += ((unsigned char)s[i] & 0xc0) != 0x80;
+	return n;
+}
+
+/* Text from column INDENT on, broken between words. at: the column that the line has reached. */
+static void print_wrapped(unsigned at, const char *text)
+{
+	if (at >= INDENT) {
+		putchar('\n');
+		at = 0;
+	}
+	printf("%*s", (int)(INDENT - at), "");
+	at = INDENT;
+	while (*text) {
+		size_t n = strcspn(text, " ");
+		unsigned width = columns(text, n);
+		if (at + width > WIDTH && at > INDENT) {
+			printf("\n%*s", INDENT, "");
+			at = INDENT;
+		}
+		printf("%.*s", (int)n, text);
+		at += width;
+		text += n;
+		if (*text) {
+			putchar(' ');
+			at++;
+			text++;
+		}
+	}
+	putchar('\n');
+}
+
+static void print_option(const struct hutch_key *k)
+{
+	char option[64], help[1024];
+
+	snprintf(option, sizeof option, "  --%s%s", k->name, is_flag(k) ? "" : " …");
+	snprintf(help, sizeof help, "%s%s%s%s", k->help, k->def ? " [" : "", k->def ? k->def : "", k->def ? "]" : "");
+	fputs(option, stdout);
+	print_wrapped(columns(option, strlen(option)), help);
+}
+
+void cli_usage(bool run)
 {
 	struct hutch_key k;
 	const char *group = "";
 
-	puts("usage: hutch run [options] [--] CMD [ARG...]\n"
-	     "       hutch explain [--json] [options] [--] [CMD [ARG...]]\n\n"
-	     "  --policy FILE            take the lines of a policy file, hutch-policy(5)\n"
-	     "  --preset NAME            default, strict or view\n"
-	     "  --report FILE, --report-fd N   (run) write a JSON record of how it ended; - is standard error\n"
-	     "  --as-pid-1               the same as --init=no\n"
-	     "  --view                   the same as --preset view");
+	puts(run ? "usage: hutch run [options] [--] CMD [ARG...]\n" : "usage: hutch explain [--json] [options] [--] [CMD [ARG...]]\n");
+	puts("  --policy FILE             take the lines of a policy file, hutch-policy(5)\n"
+	     "  --preset NAME             default, strict or view\n"
+	     "  --view                    the same as --preset view\n"
+	     "  --as-pid-1                the same as --init=no");
+	if (run)
+		puts("  --report FILE             write a JSON record of how it ended; - is standard error\n"
+		     "  --report-fd N             the same to an open descriptor");
+	else
+		puts("  --json                    one JSON object instead of text");
+	puts("\nA yes-or-no option alone means yes, --no-NAME no. [ ] is the default. `hutch help NAME` says more.");
 	for (size_t i = 0; hutch_key(i, &k); i++) {
-		char option[64];
 		if (strcmp(group, k.group))
 			printf("\n%s:\n", k.group);
 		group = k.group;
-		snprintf(option, sizeof option, "--%s%s", k.name, !strcmp(k.type, "yes or no") ? "" : " …");
-		printf("  %-24s %s%s%s%s\n", option, k.help, k.def ? " [" : "", k.def ? k.def : "", k.def ? "]" : "");
+		print_option(&k);
 	}
 }
 
-static void in_presets(const char *key)
+/* ---- nearest names ---- */
+
+/* Levenshtein distance; UINT_MAX for words that are too long to be one of ours. */
+static unsigned distance(const char *a, const char *b)
 {
+	unsigned row[64];
+	size_t n = strlen(b);
+
+	if (n >= sizeof row / sizeof *row || strlen(a) >= sizeof row / sizeof *row)
+		return UINT_MAX;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 0; a[i]; i++) {
+		unsigned corner = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			unsigned best = corner + (a[i] != b[j]);
+			corner = row[j + 1];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (corner + 1 < best)
+				best = corner + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[n];
+}
+
+struct nearest {
+	const char *word, *name, *kind;
+	unsigned edits;
+};
+
+static void try_name(struct nearest *n, const char *name, const char *kind)
+{
+	unsigned edits = distance(n->word, name);
+
+	/* At most a third of the name may be wrong, or every short word would be near to some other. */
+	if (edits >= n->edits || edits > 1 + strlen(name) / 4)
+		return;
+	*n = (struct nearest){ n->word, name, kind, edits };
+}
+
+const char *cli_nearest(const char *word, const char **kind)
+{
+	struct nearest n = { .word = word, .edits = UINT_MAX };
+	struct hutch_key k;
 	const char *name;
 
+	for (size_t i = 0; (name = cli_command(i, NULL)); i++)
+		try_name(&n, name, "command");
+	for (size_t i = 0; hutch_key(i, &k); i++)
+		try_name(&n, k.name, "key");
+	for (size_t i = 0; (name = hutch_preset_name(i)); i++)
+		try_name(&n, name, "preset");
+	*kind = n.kind;
+	return n.name;
+}
+
+/* Keys that hold the word: `hutch help limit`, `hutch help tcp`. How many were printed. */
+static unsigned print_matching(const char *word)
+{
+	struct hutch_key k;
+	unsigned n = 0;
+
+	for (size_t i = 0; *word && hutch_key(i, &k); i++) {
+		if (!strstr(k.name, word) && !strstr(k.help, word) && strcmp(k.group, word))
+			continue;
+		if (!n++)
+			fprintf(stderr, "these have to do with it:\n");
+		fprintf(stderr, "  %-18s %s\n", k.name, k.help);
+	}
+	return n;
+}
+
+/* ---- one subject ---- */
+
+static void print_in_presets(const char *key)
+{
+	const char *name;
+	size_t n = strlen(key);
+
 	for (size_t i = 0; (name = hutch_preset_name(i)); i++) {
-		for (const char *line = hutch_preset_text(name); line && *line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-			size_t n = strlen(key);
+		for (const char *line = hutch_preset_text(name); line && *line;) {
+			size_t len = strcspn(line, "\n");
 			if (!strncmp(line, key, n) && (line[n] == ' ' || line[n] == '='))
-				printf("  preset %-8s %.*s\n", name, (int)strcspn(line, "\n"), line);
+				printf("  preset %s: %.*s\n", name, (int)len, line);
+			line += len + (line[len] == '\n');
 		}
 	}
 }
 
-static int help_key(const char *name)
+/* The first choice that isn't the default. */
+static void other_choice(const struct hutch_key *k, char *out, size_t size)
+{
+	const char *word = k->range ? k->range : "";
+
+	snprintf(out, size, "%s", k->def ? k->def : word);
+	while (*word) {
+		size_t n = strcspn(word, " ");
+		if (!k->def || strlen(k->def) != n || strncmp(word, k->def, n)) {
+			snprintf(out, size, "%.*s", (int)n, word);
+			return;
+		}
+		word += n + (word[n] == ' ');
+	}
+}
+
+static void print_example(const struct hutch_key *k)
+{
+	char value[128] = "";
+
+	for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+		if (!strcmp(examples[i].key, k->name))
+			snprintf(value, sizeof value, "%s", examples[i].value);
+	}
+	if (is_flag(k))
+		snprintf(value, sizeof value, "%s", k->def && !strcmp(k->def, "yes") ? "no" : "yes");
+	else if (!value[0])
+		other_choice(k, value, sizeof value);
+	if (is_flag(k))
+		printf("  example: hutch run --%s%s -- CMD\n", strcmp(value, "no") ? "" : "no-", k->name);
+	else
+		printf("  example: hutch run --%s %s -- CMD\n", k->name, value);
+	printf("  in a policy file: %s = %s\n", k->name, value);
+}
+
+static bool help_key(const char *name)
 {
 	struct hutch_key k;
 
-	for (size_t i = 0; hutch_key(i, &k); i++) {
-		if (strcmp(k.name, name))
+	if (!cli_find_key(name, &k))
+		return false;
+	printf("%s (%s; %s%s)\n  %s\n", k.name, k.group, k.type, k.list ? ", may be given many times" : "", k.help);
+	if (k.range)
+		printf("  value: %s\n", k.range);
+	printf("  default: %s\n", k.def ? k.def : "none");
+	print_in_presets(k.name);
+	print_example(&k);
+	return true;
+}
+
+static bool help_preset(const char *name)
+{
+	const char *text = hutch_preset_text(name);
+
+	if (text)
+		printf("preset %s; `hutch run --preset %s -- CMD` uses it. Its text:\n\n%s", name, name, text);
+	return text != NULL;
+}
+
+static const char *arguments(const char *command)
+{
+	if (!strcmp(command, "help"))
+		return " [KEY|PRESET|COMMAND]";
+	return strcmp(command, "demo") ? " [--json]" : "";
+}
+
+static bool help_command_name(const char *name)
+{
+	const char *help, *known;
+
+	for (size_t i = 0; (known = cli_command(i, &help)); i++) {
+		if (strcmp(known, name))
 			continue;
-		printf("%s (%s, %s%s)\n  %s\n", k.name, k.group, k.type, k.list ? ", may be given many times" : "", k.help);
-		if (k.range)
-			printf("  value:   %s\n", k.range);
-		printf("  default: %s\n", k.def ? k.def : "none");
-		in_presets(k.name);
-		printf("  as an option: --%s %s    in a policy file: %s = %s\n", k.name, k.def ? k.def : k.range ? k.range : "yes", k.name,
-		       k.def ? k.def : k.range ? k.range : "yes");
-		return 0;
+		if (!strcmp(name, "run") || !strcmp(name, "explain"))
+			cli_usage(!strcmp(name, "run"));
+		else
+			printf("hutch %s%s: %s\n", name, arguments(name), help);
+		return true;
 	}
-	fprintf(stderr, "hutch: there is no key `%s`; `hutch help` lists them all\n", name);
-	return 2;
+	return false;
+}
+
+static int unknown(const char *name)
+{
+	const char *kind, *near = cli_nearest(name, &kind);
+
+	fprintf(stderr, "hutch: help: there is no key, preset or command `%s`\n", name);
+	if (near)
+		fprintf(stderr, "did you mean %s? (`hutch help %s`)\n", near, near);
+	if (!print_matching(name) && !near)
+		fputs("`hutch help` lists them all\n", stderr);
+	return CLI_USAGE;
 }
 
 int help_command(int argc, char *const argv[])
 {
-	int status = 0;
+	const char *name;
 
 	if (argc < 2)
-		cli_usage();
-	else
-		status = help_key(!strncmp(argv[1], "--", 2) ? argv[1] + 2 : argv[1]);
-	return fflush(stdout) || ferror(stdout) ? HUTCH_EXIT_FAILED : status;
+		return cli_usage(true), 0;
+	if (argc > 2)
+		return fputs("usage: hutch help [KEY|PRESET|COMMAND]\n", stderr), CLI_USAGE;
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return help_command_name("help"), 0;
+	name = !strncmp(argv[1], "--", 2) ? argv[1] + 2 : argv[1];
+	if (help_key(name) || help_preset(name) || help_command_name(name))
+		return 0;
+	/* --no-KEY is an option, too. */
+	if (!strncmp(name, "no-", 3) && help_key(name + 3))
+		return 0;
+	return unknown(name);
 }

@@ -1,4 +1,4 @@
-/* The command: picks the sub-command.
+/* The command: makes 0-2 safe, picks the sub-command, and sees that its output really went out.
  * Runs in: parent. */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "cli/cli.h"
 
-static const struct {
+static const struct command {
 	const char *name;
 	int (*run)(int argc, char *const argv[]);
 	const char *help;
@@ -20,8 +20,25 @@ static const struct {
 	{ "check", check_command, "print what this host offers and what each missing thing costs" },
 	{ "demo", demo_main, "run one report outside and inside a sandbox, side by side" },
 	{ "inspect", inspect_main, "print what the process it runs in can see and do" },
-	{ "help", help_command, "explain a key, or list them" },
+	{ "help", help_command, "explain a key, a preset or a command, or list them" },
 };
+#define COMMANDS (sizeof commands / sizeof *commands)
+
+static bool was_closed[3];
+
+const char *cli_command(size_t index, const char **help)
+{
+	if (index >= COMMANDS)
+		return NULL;
+	if (help)
+		*help = commands[index].help;
+	return commands[index].name;
+}
+
+bool cli_was_closed(int fd)
+{
+	return fd >= 0 && fd < 3 && was_closed[fd];
+}
 
 int cli_error(const struct hutch_error *e)
 {
@@ -32,16 +49,19 @@ int cli_error(const struct hutch_error *e)
 	return HUTCH_EXIT_FAILED;
 }
 
+int cli_nomem(void)
+{
+	fputs("hutch: out of memory\n", stderr);
+	return HUTCH_EXIT_FAILED;
+}
+
 int cli_print(char *text, int status)
 {
 	if (!text)
-		return fputs("hutch: out of memory\n", stderr), HUTCH_EXIT_FAILED;
+		return cli_nomem();
 	fputs(text, stdout);
 	free(text);
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	fprintf(stderr, "hutch: writing to standard output: %s\n", strerror(errno));
-	return HUTCH_EXIT_FAILED;
+	return status;
 }
 
 /* A closed 0-2 would be taken by the next file that is opened, and then written to as if it were a terminal. */
@@ -50,20 +70,72 @@ static int reopen_stdio(void)
 	for (int fd = 0; fd < 3; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;
-		int got = open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY);
-		if (got != fd)
+		was_closed[fd] = true;
+		if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) != fd)
 			return -1;
 	}
 	return 0;
 }
 
-static void usage(FILE *to)
+static int usage(FILE *to, int status)
 {
 	fputs("usage: hutch COMMAND [options]\n\n", to);
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("\n  hutch run -- ./my_app arg1     the usual way to start\n"
-	      "  hutch help KEY                 one option explained; `hutch run --help` lists them\n", to);
+	fputs("\n  hutch run -- ./my_app arg1   the usual way to start\n"
+	      "  hutch run --help             lists the options\n"
+	      "  hutch help KEY               explains one of them\n"
+	      "  hutch --version              prints the version\n", to);
+	return status;
+}
+
+/* `hutch memory`, `hutch --net host …`, `hutch ls`: what was probably meant. */
+static int unknown(const char *word)
+{
+	struct hutch_key key;
+	const char *kind, *near;
+
+	fprintf(stderr, "hutch: there is no command `%s`\n", word);
+	if (!strcmp(word, "--"))
+		fputs("  to run a program: hutch run -- CMD [ARG...]\n", stderr);
+	else if (cli_find_key(strncmp(word, "--", 2) ? word : word + 2, &key))
+		fprintf(stderr, "  it is a policy key: `hutch help %s` explains it, `hutch run --%s ... -- CMD` uses it\n", key.name, key.name);
+	else if (*word == '-')
+		fputs("  options follow the command: hutch run [options] -- CMD [ARG...]\n", stderr);
+	else if ((near = cli_nearest(word, &kind)) && !strcmp(kind, "command"))
+		fprintf(stderr, "  did you mean `hutch %s`? `hutch --help` lists them\n", near);
+	else
+		fprintf(stderr, "  to run a program of that name: hutch run -- %s; `hutch --help` lists the commands\n", word);
+	return HUTCH_EXIT_FAILED;
+}
+
+static int dispatch(int argc, char *argv[])
+{
+	if (argc < 2)
+		return usage(stderr, HUTCH_EXIT_FAILED);
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+		return printf("hutch %s\n", hutch_version()) < 0;
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return usage(stdout, 0);
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	return unknown(argv[1]);
+}
+
+/* Text that nobody got must not look like success. What a sandboxed program prints is its own affair. */
+static int finish(int argc, char *argv[], int status)
+{
+	bool ours = argc > 1 && strcmp(argv[1], "run");
+	bool failed = ferror(stdout) != 0;
+
+	errno = 0;
+	failed = fflush(stdout) != 0 || failed;
+	if (!failed && !(ours && was_closed[1]))
+		return status;
+	fprintf(stderr, "hutch: writing to standard output: %s\n", errno ? strerror(errno) : was_closed[1] ? strerror(EBADF) : "failed");
+	return status ? status : HUTCH_EXIT_FAILED;
 }
 
 int main(int argc, char *argv[])
@@ -74,17 +146,5 @@ int main(int argc, char *argv[])
 		fputs("hutch: it must not be installed setuid or with file capabilities, and refuses to run so\n", stderr);
 		return HUTCH_EXIT_FAILED;
 	}
-	if (argc < 2)
-		return usage(stderr), 2;
-	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
-		return printf("hutch %s\n", hutch_version()) < 0;
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
-		return usage(stdout), fflush(stdout) ? 1 : 0;
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "hutch: there is no command `%s`\n", argv[1]);
-	usage(stderr);
-	return 2;
+	return finish(argc, argv, dispatch(argc, argv));
 }

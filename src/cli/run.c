@@ -1,149 +1,87 @@
 /* hutch run: start, relay signals and job control, hand the program's exit status on.
  * Runs in: parent. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 
+#define POLLFDS 16
+
 struct options {
-	const char *report_path;
-	int report_fd;
+	struct report_to report;
 	bool help;
 };
-
-static int option_value(int argc, char *const argv[], int at, const char *name, const char **value)
-{
-	size_t n = strlen(name);
-
-	if (!strncmp(argv[at], name, n) && argv[at][n] == '=') {
-		*value = argv[at] + n + 1;
-		return 1;
-	}
-	if (strcmp(argv[at], name) || at + 1 >= argc)
-		return 0;
-	*value = argv[at + 1];
-	return 2;
-}
 
 static int extra(void *data, int argc, char *const argv[], int at, struct hutch_error *e)
 {
 	struct options *o = data;
-	const char *value;
-	int n;
 
-	(void)e;
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
-	if ((n = option_value(argc, argv, at, "--report", &value)))
-		return o->report_path = value, n;
-	if ((n = option_value(argc, argv, at, "--report-fd", &value))) {
-		char *end;
-		long fd = strtol(value, &end, 10);
-		if (*value < '0' || *value > '9' || *end || fd > 1 << 20)
-			return 0;
-		o->report_fd = (int)fd;
-		return n;
-	}
-	return 0;
+	return report_option(&o->report, argc, argv, at, e);
 }
 
-/* The record goes to a descriptor that was opened before the program ran: nothing inside can swap its name. */
-static int open_report(struct options *o)
+/* Set-up failed: the error, its record, and what a shell would say. Only a failed exec is the program's matter. */
+static int failed(struct options *o, const struct hutch_error *e)
 {
-	if (!o->report_path)
-		return 0;
-	if (!strcmp(o->report_path, "-")) {
-		o->report_fd = 2;
-		return 0;
-	}
-	o->report_fd = open(o->report_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
-	if (o->report_fd >= 0)
-		return 0;
-	fprintf(stderr, "hutch: report: opening %s: %s\n", o->report_path, strerror(errno));
+	int status = cli_error(e);
+
+	if (o->report.fd >= 0)
+		report_write(&o->report, report_failure(e));
+	if (strcmp(e->layer, "exec"))
+		return status;
+	return e->errnum == ENOENT ? HUTCH_EXIT_NOT_FOUND : HUTCH_EXIT_NOT_EXEC;
+}
+
+static int signals_error(struct hutch_error *e)
+{
+	hutch_error_clear(e);
+	e->errnum = errno;
+	snprintf(e->layer, sizeof e->layer, "signals");
+	snprintf(e->step, sizeof e->step, "preparing to forward signals");
+	snprintf(e->call, sizeof e->call, "signalfd");
+	snprintf(e->remedy, sizeof e->remedy, "a limit of this process is reached (ulimit -n), or a filter around hutch refuses it");
 	return -1;
 }
 
-static void json_string(FILE *f, const char *s)
+/* What the caller ignores (nohup, a background job of a script) stays ignored: blocking it would make it come. */
+static bool is_ignored(int number)
 {
-	fputc('"', f);
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
-		if (c == '"' || c == '\\')
-			fprintf(f, "\\%c", c);
-		else if (c < 0x20 || c >= 0x7f)
-			fprintf(f, "\\u%04x", c);
-		else
-			fputc(c, f);
-	}
-	fputc('"', f);
+	struct sigaction a;
+
+	return sigaction(number, NULL, &a) == 0 && a.sa_handler == SIG_IGN;
 }
 
-/* A run that never reached exec: no exit code, but what failed. */
-static char *failure_json(const struct hutch_error *e)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return NULL;
-	fprintf(f, "{\"end\":\"setup-failed\",\"id\":%u,\"errno\":%d,\"layer\":", e->id, e->errnum);
-	json_string(f, e->layer);
-	fputs(",\"step\":", f);
-	json_string(f, e->step);
-	fputs(",\"call\":", f);
-	json_string(f, e->call);
-	fputs(",\"subject\":", f);
-	json_string(f, e->subject);
-	fputs("}\n", f);
-	return fclose(f) == 0 ? text : NULL;
-}
-
-static int write_report(const struct options *o, char *json)
-{
-	size_t len = json ? strlen(json) : 0, done = 0;
-	int bad = !json;
-
-	while (!bad && o->report_fd >= 0 && done < len) {
-		ssize_t n = write(o->report_fd, json + done, len - done);
-		if (n < 0 && errno == EINTR)
-			continue;
-		bad = n <= 0;
-		done += n > 0 ? (size_t)n : 0;
-	}
-	free(json);
-	if (bad)
-		fprintf(stderr, "hutch: report: writing: %s\n", strerror(errno));
-	return bad ? -1 : 0;
-}
-
-static int failed(const struct options *o, const struct hutch_error *e)
-{
-	cli_error(e);
-	if (o->report_fd >= 0)
-		write_report(o, failure_json(e));
-	if (strcmp(e->layer, "exec"))
-		return HUTCH_EXIT_FAILED;
-	return e->errnum == ENOENT || e->errnum == ENOTDIR ? HUTCH_EXIT_NOT_FOUND : HUTCH_EXIT_NOT_EXEC;
-}
-
-static int watch_signals(void)
+static int watch_signals(struct hutch_error *e)
 {
 	static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT };
-	sigset_t set;
+	sigset_t block, read;
+	int fd;
 
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
-		sigaddset(&set, forwarded[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	sigemptyset(&read);
+	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
+		if (!is_ignored(forwarded[i]))
+			sigaddset(&read, forwarded[i]);
+	}
+	/* Besides: a program that stops reading its input is no reason for hutch to end. */
+	block = read;
+	sigaddset(&block, SIGPIPE);
+	if (sigprocmask(SIG_BLOCK, &block, NULL) < 0)
+		return signals_error(e);
+	fd = signalfd(-1, &read, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? signals_error(e) : fd;
+}
+
+/* A program that shares our terminal and process group (--tty inherit) had ^C from the kernel already. */
+static bool has_it(const hutch_run *r, const struct signalfd_siginfo *s)
+{
+	return s->ssi_code == SI_KERNEL && getpgid(hutch_run_pid(r)) == getpgrp();
 }
 
 static void forward(hutch_run *r, int signals)
@@ -151,77 +89,93 @@ static void forward(hutch_run *r, int signals)
 	struct signalfd_siginfo s;
 
 	while (read(signals, &s, sizeof s) == (ssize_t)sizeof s) {
-		/* A program that has just ended has no use for it. */
-		hutch_run_signal(r, (int)s.ssi_signo, NULL);
+		/* A program that has just ended has no use for it: no error. */
+		if (!has_it(r, &s))
+			hutch_run_signal(r, (int)s.ssi_signo, NULL);
 	}
 }
 
-/* The program was stopped: so are we, for the shell to see, and go on when it says so. */
+/* The program was stopped: so is our whole job, as if the terminal had done it, for the shell to see. The kernel
+ * decides whether there is a shell that could continue it: where there is none (an orphaned process group,
+ * SIGTSTP ignored), nothing stops and the program goes on at once. */
 static void stop_too(hutch_run *r)
 {
+	static const struct timespec pause = { 0, 100000000 };
+	sigset_t stop, pending;
+
 	hutch_run_suspend(r);
-	raise(SIGSTOP);
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTSTP);
+	kill(0, SIGTSTP);
+	sigprocmask(SIG_UNBLOCK, &stop, NULL); /* here we are stopped */
+	sigprocmask(SIG_BLOCK, &stop, NULL);
+	/* Without a SIGCONT there was no stop: a program that stops again and again must not keep us busy. */
+	if (sigpending(&pending) == 0 && !sigismember(&pending, SIGCONT))
+		nanosleep(&pause, NULL);
 	hutch_run_signal(r, SIGCONT, NULL);
 }
 
-static int supervise(hutch_run *r, int signals, struct hutch_report *report, struct hutch_error *e)
+/* Until the end. 0, or -1 with the error. */
+static int supervise(hutch_run *r, int signals, struct hutch_error *e)
 {
 	for (;;) {
-		struct pollfd p[16];
-		int n = hutch_run_pollfds(r, p, 15), state;
+		struct pollfd p[POLLFDS];
+		int n = hutch_run_pollfds(r, p, POLLFDS - 1), state;
 
 		p[n] = (struct pollfd){ signals, POLLIN, 0 };
 		if (poll(p, (nfds_t)n + 1, -1) < 0 && errno != EINTR)
-			return hutch_run_wait(r, report, e);
+			return 0; /* hutch_run_wait() has its own way */
 		if (p[n].revents)
 			forward(r, signals);
 		state = hutch_run_step(r, p, n, e);
 		if (state < 0)
 			return -1;
+		if (state == 1)
+			return 0;
 		if (state == 2)
 			stop_too(r);
-		if (state == 1)
-			return hutch_run_wait(r, report, e);
 	}
 }
 
-static int run_plan(const hutch_plan *plan, const struct options *o, struct hutch_error *e)
+static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_error *e)
 {
 	/* Before the start, so that a signal that comes meanwhile isn't lost. */
-	int signals = watch_signals(), status;
+	int signals = watch_signals(e), status;
 	struct hutch_report report;
 	hutch_run *r;
 
-	if (hutch_spawn(plan, &r, e) < 0)
+	if (signals < 0 || hutch_spawn(plan, &r, e) < 0)
 		return failed(o, e);
-	if (supervise(r, signals, &report, e) < 0) {
+	if (supervise(r, signals, e) < 0 || hutch_run_wait(r, &report, e) < 0) {
+		/* The program ran: whatever the error's layer, this is no failed exec. */
 		hutch_run_free(r);
-		return failed(o, e);
+		if (o->report.fd >= 0)
+			report_write(&o->report, report_failure(e));
+		return cli_error(e);
 	}
 	status = hutch_report_exit_status(&report);
 	hutch_run_free(r);
-	if (o->report_fd >= 0 && write_report(o, hutch_report_json(&report)) < 0)
+	if (o->report.fd >= 0 && report_write(&o->report, hutch_report_json(&report)) < 0)
 		return HUTCH_EXIT_FAILED;
 	return status;
 }
 
 int run_command(int argc, char *const argv[])
 {
-	struct options o = { .report_fd = -1 };
+	struct options o = { .report = { .fd = -1 } };
 	struct hutch_error e = { 0 };
 	hutch_policy *policy = hutch_policy_new();
 	hutch_plan *plan = NULL;
-	int status;
+	int status, parsed;
 
 	if (!policy)
-		return fputs("hutch: out of memory\n", stderr), HUTCH_EXIT_FAILED;
-	if (hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e) < 0)
-		status = cli_error(&e);
-	else if (o.help)
-		status = (cli_usage(), 0);
-	else if (open_report(&o) < 0)
-		status = HUTCH_EXIT_FAILED;
-	else if (hutch_plan_new(policy, false, &plan, &e) < 0)
+		return cli_nomem();
+	parsed = hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e);
+	if (parsed == 0 && o.help)
+		status = (cli_usage(true), 0);
+	else if (report_open(&o.report) < 0)
+		status = parsed < 0 ? cli_error(&e) : HUTCH_EXIT_FAILED;
+	else if (parsed < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
 		status = failed(&o, &e);
 	else
 		status = run_plan(plan, &o, &e);

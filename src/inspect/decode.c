@@ -99,7 +99,7 @@ static const char *field(const char *line, unsigned n, size_t *len)
 
 bool decode_mount(const char *line, struct seen_mount *out)
 {
-	size_t target_len, flags_len, type_len, super_len;
+	size_t target_len = 0, flags_len = 0, type_len = 0, super_len = 0;
 	const char *target = field(line, 4, &target_len), *flags = field(line, 5, &flags_len);
 	/* Optional fields stand before " - ": their number varies. */
 	const char *rest = flags ? strstr(flags, " - ") : NULL, *type, *super;

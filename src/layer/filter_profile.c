@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define JSMN_STATIC
@@ -36,6 +35,7 @@ struct profile {
 	size_t arch_count;
 	uint32_t default_action, default_errno;
 	struct text *notes;
+	unsigned unknown;
 	struct hutch_error *error;
 };
 
@@ -100,6 +100,49 @@ static int number(struct profile *p, int i, uint64_t *out)
 	return 0;
 }
 
+/* Of the type, or absent. A condition of another type would be passed over, and the rule hold everywhere. */
+static int typed(struct profile *p, int object, const char *key, jsmntype_t type, int *out)
+{
+	static const struct { jsmntype_t type; const char *problem; } problems[] = {
+		{ JSMN_ARRAY, "not a list" }, { JSMN_OBJECT, "not an object" }, { JSMN_STRING, "not a string" },
+	};
+
+	*out = object < 0 ? -1 : present(p, object, key);
+	if (*out < 0 || p->t[*out].type == type)
+		return 0;
+	for (size_t i = 0; i < COUNT_OF(problems); i++) {
+		if (problems[i].type == type)
+			return bad(p, arena_printf(p->arena, "%s is %s", key, problems[i].problem), &p->t[*out]);
+	}
+	return bad(p, key, &p->t[*out]);
+}
+
+static int same_keys(const struct profile *p, int object, int key)
+{
+	int k = object + 1, n = 0, len = p->t[key].end - p->t[key].start;
+
+	for (int m = 0; m < p->t[object].size && k + 1 < p->count; m++, k = after(p, k + 1))
+		n += p->t[k].end - p->t[k].start == len && !memcmp(p->json + p->t[k].start, p->json + p->t[key].start, (size_t)len);
+	return n;
+}
+
+/* Every key of the object is one of these: a misspelt condition is an error, not a rule without it. */
+static int only_keys(struct profile *p, int object, const char *const *keys, size_t n)
+{
+	int k = object + 1;
+
+	for (int m = 0; object >= 0 && m < p->t[object].size; m++, k = after(p, k + 1)) {
+		bool known = false;
+		for (size_t i = 0; i < n; i++)
+			known |= is(p, k, keys[i]);
+		if (!known || p->t[k].size != 1 || k + 1 >= p->count)
+			return bad(p, known ? "no value" : "unknown key", &p->t[k]);
+		if (same_keys(p, object, k) != 1)
+			return bad(p, "given twice", &p->t[k]);
+	}
+	return 0;
+}
+
 static int errno_of(struct profile *p, int object, const char *key, uint32_t fallback, uint32_t *out)
 {
 	int i = present(p, object, key);
@@ -158,34 +201,40 @@ static bool capability_held(const struct profile *p, int i)
 	return false;
 }
 
-static bool kernel_at_least(const struct profile *p, int i)
+/* "4.8": is this kernel that one or a later one? 1, 0, -1 = error. */
+static int kernel_at_least(struct profile *p, int i)
 {
-	char text[32] = { 0 };
-	size_t len = (size_t)(p->t[i].end - p->t[i].start);
-	char *dot;
+	char *text = (char *)(uintptr_t)string(p, i), *dot = text ? strchr(text, '.') : NULL;
+	uint64_t major, minor;
 
-	memcpy(text, p->json + p->t[i].start, len < sizeof text ? len : sizeof text - 1);
-	unsigned long major = strtoul(text, &dot, 10), minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
+	if (!text)
+		return error_nomem(p->error);
+	if (!dot)
+		return bad(p, "minKernel is MAJOR.MINOR", &p->t[i]);
+	*dot = 0;
+	if (parse_u64(text, &major) < 0 || parse_u64(dot + 1, &minor) < 0)
+		return bad(p, "minKernel is MAJOR.MINOR", &p->t[i]);
 	return p->major > major || (p->major == major && p->minor >= minor);
 }
 
-/* includes: all that is named must hold. excludes: nothing that is named may. */
-static bool conditions(const struct profile *p, int object, bool include)
+/* includes: all that is named must hold. excludes: nothing that is named may. 1, 0, -1 = error. */
+static int conditions(struct profile *p, int entry, bool include)
 {
-	static const char *const native[] = { NATIVE_NAMES };
-	int caps = object < 0 ? -1 : present(p, object, "caps"), arches = object < 0 ? -1 : present(p, object, "arches");
-	int kernel = object < 0 ? -1 : present(p, object, "minKernel");
+	static const char *const native[] = { NATIVE_NAMES }, *const keys[] = { "caps", "arches", "minKernel" };
+	int object, caps, arches, kernel, newer;
 
-	if (caps >= 0) {
-		int i = caps + 1;
-		for (int k = 0; k < p->t[caps].size; k++, i = after(p, i)) {
-			if (capability_held(p, i) != include)
-				return false;
-		}
+	if (typed(p, entry, include ? "includes" : "excludes", JSMN_OBJECT, &object) < 0 || only_keys(p, object, keys, COUNT_OF(keys)) < 0 ||
+	    typed(p, object, "caps", JSMN_ARRAY, &caps) < 0 || typed(p, object, "arches", JSMN_ARRAY, &arches) < 0 ||
+	    typed(p, object, "minKernel", JSMN_STRING, &kernel) < 0)
+		return -1;
+	for (int i = caps + 1, k = 0; caps >= 0 && k < p->t[caps].size; k++, i = after(p, i)) {
+		if (capability_held(p, i) != include)
+			return 0;
 	}
 	if (arches >= 0 && p->t[arches].size && list_has(p, arches, native, COUNT_OF(native)) != include)
-		return false;
-	return kernel < 0 || kernel_at_least(p, kernel) == include;
+		return 0;
+	newer = kernel < 0 ? include : kernel_at_least(p, kernel);
+	return newer < 0 ? -1 : newer == include;
 }
 
 static int comparison(struct profile *p, int object, struct cmp *c)
@@ -194,11 +243,15 @@ static int comparison(struct profile *p, int object, struct cmp *c)
 		{ "SCMP_CMP_EQ", CMP_EQ }, { "SCMP_CMP_NE", CMP_NE }, { "SCMP_CMP_LT", CMP_LT }, { "SCMP_CMP_LE", CMP_LE },
 		{ "SCMP_CMP_GT", CMP_GT }, { "SCMP_CMP_GE", CMP_GE }, { "SCMP_CMP_MASKED_EQ", CMP_MASKED_EQ },
 	};
+	static const char *const keys[] = { "index", "value", "valueTwo", "op" };
 	int index = present(p, object, "index"), op = present(p, object, "op"), value = present(p, object, "value"), two = present(p, object, "valueTwo");
 	uint64_t n, v = 0, w = 0;
 
-	if (index < 0 || op < 0 || value < 0 || number(p, index, &n) < 0 || number(p, value, &v) < 0 || (two >= 0 && number(p, two, &w) < 0))
-		return p->error && p->error->id ? -1 : bad(p, "an args entry needs index, value and op", &p->t[object]);
+	if (p->t[object].type != JSMN_OBJECT || index < 0 || op < 0 || value < 0)
+		return bad(p, "an args entry is an object of index, value and op", &p->t[object]);
+	if (only_keys(p, object, keys, COUNT_OF(keys)) < 0 || number(p, index, &n) < 0 || number(p, value, &v) < 0 ||
+	    (two >= 0 && number(p, two, &w) < 0))
+		return -1;
 	if (n > 5)
 		return bad(p, "argument index over 5", &p->t[index]);
 	for (size_t i = 0; i < COUNT_OF(ops); i++) {
@@ -207,11 +260,33 @@ static int comparison(struct profile *p, int object, struct cmp *c)
 		*c = (struct cmp){ .arg = (uint8_t)n, .op = ops[i].op, .value = v };
 		if (ops[i].op == CMP_MASKED_EQ) {
 			c->mask = v;
-			c->value = w;
+			c->value = w & v; /* bits that the mask hides can't be asked for; libseccomp drops them too */
 		}
 		return 0;
 	}
 	return bad(p, "unknown comparison", &p->t[op]);
+}
+
+/* Arguments that the kernel takes as an int: bits above it must not let a comparison miss (CVE-2019-10063). */
+static bool int_argument(const char *name, unsigned arg)
+{
+	static const struct { const char *name; unsigned args; } ints[] = {
+		{ "ioctl", 3 }, { "socket", 7 }, { "socketpair", 7 }, { "prctl", 1 }, { "personality", 1 }, { "clone", 1 },
+		{ "fcntl", 3 }, { "fcntl64", 3 }, { "setsockopt", 7 }, { "getsockopt", 7 }, { "keyctl", 1 }, { "bpf", 1 }, { "seccomp", 3 },
+		{ "openat", 4 }, { "open", 2 }, { "memfd_create", 2 }, { "socketcall", 1 }, { "ipc", 1 }, { "kill", 3 }, { "madvise", 4 },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(ints); i++) {
+		if (!strcmp(ints[i].name, name))
+			return ints[i].args >> arg & 1;
+	}
+	return false;
+}
+
+static struct cmp int_sized(const char *name, struct cmp c)
+{
+	c.low32 = int_argument(name, c.arg) && c.value <= UINT32_MAX && c.mask <= UINT32_MAX;
+	return c;
 }
 
 static int add_name(struct profile *p, const char *name, struct rule *r, const struct cmp *cmp, unsigned n, bool alternatives)
@@ -229,29 +304,40 @@ static int add_name(struct profile *p, const char *name, struct rule *r, const s
 		for (unsigned k = 0; k < (alternatives ? n : 1); k++) {
 			r->count = alternatives ? 1 : n;
 			for (unsigned i = 0; i < r->count; i++)
-				r->cmp[i] = cmp[alternatives ? k : i];
+				r->cmp[i] = int_sized(name, cmp[alternatives ? k : i]);
 			if (ruleset_add(p->arena, &p->rules[a], r) < 0)
 				return error_nomem(p->error);
 		}
 	}
-	if (!known && syscall_number(NATIVE, name) < 0)
-		text_printf(p->notes, "%s%s", p->notes->len ? ", " : "not a system call of this machine: ", name);
+	if (!known)
+		text_printf(p->notes, "%s%s", p->unknown++ ? ", " : "not a system call of this machine: ", name);
 	return 0;
 }
 
 static int entry(struct profile *p, int object)
 {
-	int names = present(p, object, "names"), one = present(p, object, "name"), args = present(p, object, "args"), i;
+	static const char *const keys[] = { "names", "name", "action", "args", "comment", "includes", "excludes", "errnoRet", "errno" };
+	int names, one, args, i, in, out;
 	struct cmp cmp[6];
 	unsigned n = 0, used = 0;
 	bool alternatives = false;
 	uint32_t errnum;
 	struct rule r = { 0 };
 
-	if (p->t[object].type != JSMN_OBJECT || (names < 0 && one < 0) || (names >= 0 && p->t[names].type != JSMN_ARRAY))
-		return bad(p, "a syscalls entry needs names", &p->t[object]);
-	if (!conditions(p, present(p, object, "includes"), true) || !conditions(p, present(p, object, "excludes"), false))
-		return 0;
+	if (p->t[object].type != JSMN_OBJECT)
+		return bad(p, "a syscalls entry is an object", &p->t[object]);
+	if (only_keys(p, object, keys, COUNT_OF(keys)) < 0 || typed(p, object, "names", JSMN_ARRAY, &names) < 0 ||
+	    typed(p, object, "name", JSMN_STRING, &one) < 0 || typed(p, object, "args", JSMN_ARRAY, &args) < 0)
+		return -1;
+	if ((names < 0) == (one < 0))
+		return bad(p, "a syscalls entry needs names (a list) or name", &p->t[object]);
+	in = conditions(p, object, true);
+	out = in < 0 ? -1 : conditions(p, object, false);
+	if (in < 0 || out < 0 || !in || !out)
+		return in < 0 || out < 0 ? -1 : 0;
+	/* Podman writes both; a name without the number would silently become the default. */
+	if (present(p, object, "errno") >= 0 && present(p, object, "errnoRet") < 0)
+		return bad(p, "errno needs errnoRet beside it", &p->t[present(p, object, "errno")]);
 	if (errno_of(p, object, "errnoRet", p->default_errno, &errnum) < 0 || action(p, present(p, object, "action"), errnum, &r.action) < 0)
 		return -1;
 	for (int k = 0, a = args + 1; args >= 0 && k < p->t[args].size; k++, a = after(p, a)) {
@@ -267,6 +353,8 @@ static int entry(struct profile *p, int object)
 	i = names + 1;
 	for (int k = 0; k < p->t[names].size; k++, i = after(p, i)) {
 		const char *name = string(p, i);
+		if (p->t[i].type != JSMN_STRING)
+			return bad(p, "not the name of a system call", &p->t[i]);
 		if (!name || add_name(p, name, &r, cmp, n, alternatives) < 0)
 			return name ? -1 : error_nomem(p->error);
 	}
@@ -305,7 +393,29 @@ static int tokens(struct profile *p, const char *bytes, size_t len)
 		return error_nomem(p->error);
 	jsmn_init(&parser);
 	p->count = jsmn_parse(&parser, bytes, len, p->t, (unsigned)n);
-	return p->count == n && p->t[0].type == JSMN_OBJECT ? 0 : bad(p, "it isn't a JSON object", NULL);
+	if (p->count != n || p->t[0].type != JSMN_OBJECT)
+		return bad(p, "it isn't a JSON object", NULL);
+	return after(p, 0) == n ? 0 : bad(p, "more follows behind the object", &p->t[after(p, 0)]);
+}
+
+/* What the file says beyond rules. Nothing here can make the filter wider than its rules. */
+static int head(struct profile *p)
+{
+	static const char *const keys[] = { "defaultAction", "defaultErrnoRet", "defaultErrno", "architectures", "archMap", "syscalls", "flags",
+					    "listenerPath", "listenerMetadata", "comment", "$schema" };
+	int lists[3];
+
+	if (only_keys(p, 0, keys, COUNT_OF(keys)) < 0 || typed(p, 0, "architectures", JSMN_ARRAY, &lists[0]) < 0 ||
+	    typed(p, 0, "archMap", JSMN_ARRAY, &lists[1]) < 0 || typed(p, 0, "flags", JSMN_ARRAY, &lists[2]) < 0)
+		return -1;
+	if (present(p, 0, "listenerPath") >= 0)
+		return bad(p, "listenerPath needs a supervising process that hutch doesn't provide", NULL);
+	if (present(p, 0, "defaultErrno") >= 0 && present(p, 0, "defaultErrnoRet") < 0)
+		return bad(p, "defaultErrno needs defaultErrnoRet beside it", NULL);
+	if (lists[2] >= 0 && p->t[lists[2]].size)
+		text_printf(p->notes, "flags are ignored; ");
+	return errno_of(p, 0, "defaultErrnoRet", EPERM, &p->default_errno) < 0 ? -1 :
+	       action(p, present(p, 0, "defaultAction"), p->default_errno, &p->default_action);
 }
 
 static int json_profile(struct profile *p, const char *bytes, size_t len, struct sock_filter **words, size_t *count)
@@ -319,13 +429,8 @@ static int json_profile(struct profile *p, const char *bytes, size_t len, struct
 	p->archs[p->arch_count++] = NATIVE;
 	if (wants_compat(p))
 		p->archs[p->arch_count++] = COMPAT;
-	if (errno_of(p, 0, "defaultErrnoRet", EPERM, &p->default_errno) < 0 || action(p, present(p, 0, "defaultAction"), p->default_errno, &p->default_action) < 0)
+	if (head(p) < 0 || typed(p, 0, "syscalls", JSMN_ARRAY, &calls) < 0)
 		return -1;
-	if (present(p, 0, "listenerPath") >= 0)
-		return bad(p, "listenerPath needs a supervising process that hutch doesn't provide", NULL);
-	calls = present(p, 0, "syscalls");
-	if (calls >= 0 && p->t[calls].type != JSMN_ARRAY)
-		return bad(p, "syscalls isn't a list", NULL);
 	i = calls + 1;
 	for (int k = 0; calls >= 0 && k < p->t[calls].size; k++, i = after(p, i)) {
 		if (entry(p, i) < 0)

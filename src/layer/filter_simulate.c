@@ -22,12 +22,12 @@ static uint32_t alu(uint16_t code, uint32_t a, uint32_t k)
 	case BPF_ADD: return a + k;
 	case BPF_SUB: return a - k;
 	case BPF_MUL: return a * k;
-	case BPF_DIV: return k ? a / k : 0;
+	case BPF_DIV: return a / k;
 	case BPF_AND: return a & k;
 	case BPF_OR: return a | k;
 	case BPF_XOR: return a ^ k;
-	case BPF_LSH: return k < 32 ? a << k : 0;
-	case BPF_RSH: return k < 32 ? a >> k : 0;
+	case BPF_LSH: return a << (k & 31);
+	case BPF_RSH: return a >> (k & 31);
 	default: return -a; /* BPF_NEG */
 	}
 }
@@ -42,27 +42,64 @@ static bool taken(uint16_t code, uint32_t a, uint32_t k)
 	}
 }
 
-/* The instructions that the kernel takes in a filter, jumps forward and in range, a return at the end. */
+/* The instructions that the kernel takes in a filter; jumps go forward and stay inside. */
 static bool word_valid(const struct sock_filter *w, size_t i, size_t count)
 {
 	switch (w->code) {
 	case BPF_LD | BPF_W | BPF_ABS:
-		return w->k % 4 == 0 && w->k + 4 <= sizeof(struct seccomp_data);
+		return w->k % 4 == 0 && w->k < sizeof(struct seccomp_data);
 	case BPF_LD | BPF_IMM: case BPF_LDX | BPF_IMM: case BPF_LD | BPF_W | BPF_LEN: case BPF_LDX | BPF_W | BPF_LEN:
 	case BPF_MISC | BPF_TAX: case BPF_MISC | BPF_TXA: case BPF_RET | BPF_K: case BPF_RET | BPF_A: case BPF_ALU | BPF_NEG:
+	case BPF_ALU | BPF_ADD | BPF_K: case BPF_ALU | BPF_ADD | BPF_X: case BPF_ALU | BPF_SUB | BPF_K: case BPF_ALU | BPF_SUB | BPF_X:
+	case BPF_ALU | BPF_MUL | BPF_K: case BPF_ALU | BPF_MUL | BPF_X: case BPF_ALU | BPF_DIV | BPF_X: case BPF_ALU | BPF_AND | BPF_K:
+	case BPF_ALU | BPF_AND | BPF_X: case BPF_ALU | BPF_OR | BPF_K: case BPF_ALU | BPF_OR | BPF_X: case BPF_ALU | BPF_XOR | BPF_K:
+	case BPF_ALU | BPF_XOR | BPF_X: case BPF_ALU | BPF_LSH | BPF_X: case BPF_ALU | BPF_RSH | BPF_X:
 		return true;
+	case BPF_ALU | BPF_DIV | BPF_K:
+		return w->k != 0;
+	case BPF_ALU | BPF_LSH | BPF_K: case BPF_ALU | BPF_RSH | BPF_K:
+		return w->k < 32;
 	case BPF_LD | BPF_MEM: case BPF_LDX | BPF_MEM: case BPF_ST: case BPF_STX:
 		return w->k < BPF_MEMWORDS;
 	case BPF_JMP | BPF_JA:
 		return w->k < count - i - 1;
-	default:
-		break;
-	}
-	if (BPF_CLASS(w->code) == BPF_JMP && (w->code & 0xf0) >= BPF_JEQ && (w->code & 0xf0) <= BPF_JSET && !(w->code & ~0x7d & 0xff00))
+	case BPF_JMP | BPF_JEQ | BPF_K: case BPF_JMP | BPF_JEQ | BPF_X: case BPF_JMP | BPF_JGT | BPF_K: case BPF_JMP | BPF_JGT | BPF_X:
+	case BPF_JMP | BPF_JGE | BPF_K: case BPF_JMP | BPF_JGE | BPF_X: case BPF_JMP | BPF_JSET | BPF_K: case BPF_JMP | BPF_JSET | BPF_X:
 		return i + 1 + w->jt < count && i + 1 + w->jf < count;
-	if (BPF_CLASS(w->code) == BPF_ALU && BPF_OP(w->code) <= BPF_XOR && BPF_OP(w->code) != BPF_MOD)
-		return BPF_SRC(w->code) == BPF_X || BPF_OP(w->code) != BPF_DIV || w->k;
-	return false;
+	default:
+		return false;
+	}
+}
+
+/* Every word of scratch memory is stored to, on every path, before it is loaded: the kernel insists on it. Jumps
+ * only go forward, so one pass sees all that leads to a word before the word itself. */
+static bool memory_valid(const struct sock_filter *words, size_t count)
+{
+	uint16_t known[MOST_WORDS + 1], stored = 0; /* bit n: mem[n] was written, whichever way one got here */
+
+	memset(known, 0xff, sizeof known);
+	for (size_t i = 0; i < count; i++) {
+		const struct sock_filter *w = &words[i];
+		stored &= known[i];
+		switch (w->code) {
+		case BPF_ST: case BPF_STX: stored |= (uint16_t)(1u << w->k); break;
+		case BPF_LD | BPF_MEM: case BPF_LDX | BPF_MEM:
+			if (!(stored & (1u << w->k)))
+				return false;
+			break;
+		case BPF_JMP | BPF_JA:
+			known[i + 1 + w->k] &= stored;
+			stored = 0xffff;
+			break;
+		default:
+			if (BPF_CLASS(w->code) != BPF_JMP)
+				break;
+			known[i + 1 + w->jt] &= stored;
+			known[i + 1 + w->jf] &= stored;
+			stored = 0xffff;
+		}
+	}
+	return true;
 }
 
 bool filter_valid(const struct sock_filter *words, size_t count)
@@ -73,7 +110,7 @@ bool filter_valid(const struct sock_filter *words, size_t count)
 		if (!word_valid(&words[i], i, count))
 			return false;
 	}
-	return true;
+	return memory_valid(words, count);
 }
 
 int64_t filter_simulate(const struct sock_filter *words, size_t count, const struct seccomp_data *data)
@@ -94,7 +131,11 @@ int64_t filter_simulate(const struct sock_filter *words, size_t count, const str
 			break;
 		case BPF_ST: mem[w->k] = a; break;
 		case BPF_STX: mem[w->k] = x; break;
-		case BPF_ALU: a = alu(w->code, a, k); break;
+		case BPF_ALU:
+			if (BPF_OP(w->code) == BPF_DIV && !k)
+				return 0; /* so the kernel ends a program that divides by zero */
+			a = alu(w->code, a, k);
+			break;
 		case BPF_JMP:
 			i += BPF_OP(w->code) == BPF_JA ? w->k : taken(w->code, a, k) ? w->jt : w->jf;
 			break;

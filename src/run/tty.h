@@ -10,15 +10,21 @@
 #include "base/base.h"
 
 struct tty_relay {
-	int outer_in, outer_out;   /* the caller's terminal: usually 0 and 1 */
+	int outer_in, outer_out;   /* the caller's terminal: usually 0 and 1; outer_in -1 = output only */
 	int master;                /* the private pty's master, non-blocking */
+	int in, out;               /* what is read and written: own non-blocking openings, or the outer ones */
+	int held;                  /* the pty's other end, so that a program may close and reopen it; -1 = none */
+	int timer;                 /* in the background: when to look again; -1 = none */
 	struct termios saved;
-	bool raw, in_closed, out_closed, master_gone;
+	bool terminal;             /* outer_in is one */
+	bool raw, background, in_closed, out_closed, master_gone;
+	char last;                 /* the byte that was read last from outside */
 	char to_inner[65536], to_outer[65536];
 	size_t inner_len, inner_off, outer_len, outer_off;
 };
-/* Takes the master (owned from now on), copies termios and window size of the outer terminal to it,
- * makes the outer raw. If the caller is in the background of its session, waits like any job (SIGTTOU). */
+/* Takes the master (owned from now on, also on failure), copies termios and window size of the outer terminal
+ * to it, makes the outer raw. While the caller is in the background of its session the outer terminal is left
+ * alone: output is relayed, input is not read, and the relay notices by itself when it comes to the foreground. */
 int tty_open(struct tty_relay *t, int outer_in, int outer_out, int master, struct hutch_error *e);
 /* Restores the outer terminal; drains what the inner side has still written (bounded in time). */
 void tty_close(struct tty_relay *t);
@@ -28,5 +34,6 @@ int tty_pollfds(const struct tty_relay *t, struct pollfd *fds);
 int tty_step(struct tty_relay *t, const struct pollfd *fds, int count, struct hutch_error *e);
 void tty_winch(struct tty_relay *t);   /* the outer window changed its size */
 void tty_suspend(struct tty_relay *t); /* before the launcher stops itself: outer terminal cooked */
-int tty_resume(struct tty_relay *t, struct hutch_error *e); /* after SIGCONT: raw again, size copied anew */
+/* After SIGCONT: raw again, size copied anew; or the background, where the shell put us there. */
+int tty_resume(struct tty_relay *t, struct hutch_error *e);
 #endif

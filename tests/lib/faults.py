@@ -39,9 +39,9 @@ class Tracer:
         with open(log) as f:
             return r, f.read().splitlines()
 
-    def list(self):
+    def list(self, **kw):
         """[(role, index, name)] of all calls up to the program's exec."""
-        r, log = self.run()
+        r, log = self.run(**kw)
         assert r.status == 0, "the untouched run fails: %s" % r
         assert any(l.startswith("program ") for l in log), "the tracer didn't see the program start: %s" % log[-3:]
         self.last_role = max(int(l.split()[1]) for l in log if l.startswith("call "))
