@@ -267,7 +267,7 @@ static int show(const struct stage *s, const struct report *reports)
 
 	printf("hutch %s: the same program, run twice: once as it is, once with\n"
 	       "  hutch run --ro %s:/shared --rlimit-as %dM -- hutch inspect\n"
-	       "For show, the variable " DEMO_TOKEN " was set, and " DEMO_FILE " of that directory left open for writing.\n\n",
+	       "For show, the variable " DEMO_TOKEN " was set, and " DEMO_FILE " there left open for writing.\n\n",
 	       hutch_version(), s->directory, DEMO_LIMIT_MIB);
 	if (demo_print(stdout, &reports[0], &reports[1], page_width(), colour) < 0)
 		return complain("printing"), 1;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #define LABEL     16
-#define MAX_LINES 4
 #define RED       "\033[31m"
 #define GREEN     "\033[32m"
 #define BOLD      "\033[1m"
@@ -64,18 +63,28 @@ static void print_cell(FILE *f, const char *s, const char *colour, size_t pad)
 		fprintf(f, "%*s", (int)(pad - used), "");
 }
 
-static int print_row(FILE *f, size_t at, const struct row *left, const struct row *right, size_t column, bool colour)
+/* What leaks through descriptors is in their names: they get the room to show them. */
+static size_t most_lines(enum row_id id)
 {
+	return id == ROW_FDS ? 10 : id == ROW_NAMESPACES || id == ROW_LIMITS || id == ROW_MOUNTS ? 6 : 4;
+}
+
+static int print_row(FILE *f, size_t at, struct row left, struct row right, size_t column, bool colour)
+{
+	enum row_id id = shown[at].id;
 	struct lines l, r;
 	int bad;
 
-	lines_make(&l, left, column, MAX_LINES);
-	lines_make(&r, right, column, MAX_LINES);
+	/* A line for each of these would take half the page. */
+	if (id == ROW_NAMESPACES || id == ROW_LIMITS)
+		left.form = right.form = FORM_WORDS;
+	lines_make(&l, &left, column, most_lines(id));
+	lines_make(&r, &right, column, most_lines(id));
 	bool differ = shown[at].confines && colour && !same(&l, &r);
 	for (size_t i = 0; i < l.count || i < r.count; i++) {
 		fprintf(f, " %-*s", LABEL - 1, i ? "" : shown[at].label);
 		print_cell(f, i < l.count ? l.line[i] : "", differ ? RED : "", column);
-		fputs(colour ? DIM " │ " PLAIN : " │ ", f);
+		fprintf(f, "%s │%s%s", colour ? DIM : "", colour ? PLAIN : "", i < r.count ? " " : "");
 		print_cell(f, i < r.count ? r.line[i] : "", differ ? GREEN : "", 0);
 		fputc('\n', f);
 	}
@@ -102,7 +111,7 @@ int demo_print(FILE *f, const struct report *outside, const struct report *insid
 			section = row->section;
 			fprintf(f, "\n%s%s%s  %s%s%s\n", bold, section, plain, dim, note_of(section), plain);
 		}
-		bad |= print_row(f, i, row, &right.row[shown[i].id], column, colour);
+		bad |= print_row(f, i, *row, right.row[shown[i].id], column, colour);
 	}
 	rows_free(&left);
 	rows_free(&right);

@@ -19,7 +19,7 @@ static const struct { const char *key, *value; } examples[] = {
 	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },
 	{ "caps", "net_bind_service,chown" }, { "securebits", "none" }, { "seccomp", "strict" }, { "landlock", "files" },
 	{ "tcp-connect", "443,8080" }, { "tcp-bind", "8000" }, { "env", "LANG=C" }, { "unset-env", "TERM" }, { "fd", "3" },
-	{ "umask", "077" }, { "rlimit-as", "2G" }, { "rlimit-cpu", "60" }, { "rlimit-data", "1G" },
+	{ "umask", "077" }, { "rlimit-as", "2G" }, { "rlimit-core", "100M" }, { "rlimit-cpu", "60" }, { "rlimit-data", "1G" },
 	{ "rlimit-fsize", "100M" }, { "rlimit-locks", "host" }, { "rlimit-memlock", "64K" }, { "rlimit-msgqueue", "0" },
 	{ "rlimit-nice", "0" }, { "rlimit-nofile", "64:256" }, { "rlimit-nproc", "100" }, { "rlimit-rss", "host" },
 	{ "rlimit-rtprio", "0" }, { "rlimit-rttime", "host" }, { "rlimit-sigpending", "100" }, { "rlimit-stack", "8M" },
@@ -58,21 +58,17 @@ static void print_wrapped(unsigned at, const char *text)
 	}
 	printf("%*s", (int)(INDENT - at), "");
 	at = INDENT;
-	while (*text) {
+	for (const char *gap = ""; *text; gap = " ") {
 		size_t n = strcspn(text, " ");
 		unsigned width = columns(text, n);
-		if (at + width > WIDTH && at > INDENT) {
+		if (at + 1 + width > WIDTH) {
 			printf("\n%*s", INDENT, "");
 			at = INDENT;
+			gap = "";
 		}
-		printf("%.*s", (int)n, text);
-		at += width;
-		text += n;
-		if (*text) {
-			putchar(' ');
-			at++;
-			text++;
-		}
+		printf("%s%.*s", gap, (int)n, text);
+		at += width + (*gap != 0);
+		text += n + (text[n] == ' ');
 	}
 	putchar('\n');
 }
@@ -149,7 +145,7 @@ static void try_name(struct nearest *n, const char *name, const char *kind)
 	unsigned edits = distance(n->word, name);
 
 	/* At most a third of the name may be wrong, or every short word would be near to some other. */
-	if (edits >= n->edits || edits > 1 + strlen(name) / 4)
+	if (edits >= n->edits || (edits > 1 && edits > strlen(name) / 3))
 		return;
 	*n = (struct nearest){ n->word, name, kind, edits };
 }

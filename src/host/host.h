@@ -30,6 +30,11 @@ struct host_file {
 	const char *link;        /* text of the last component's own link, NULL if it isn't one */
 };
 
+/* Ids for root's runs. Above every range that Debian's adduser, systemd (DynamicUser 61184-65519, containers up to
+ * 1879048191) and useradd's subordinate ranges (from 100000 on, 65536 each) give out; below 2^31 for old programs. */
+#define HOST_ID_POOL_START 1900000000u
+#define HOST_ID_POOL_SIZE 65536u
+
 struct host {
 	struct arena *arena;
 	unsigned kernel_major, kernel_minor;
@@ -41,6 +46,7 @@ struct host {
 	size_t group_count;
 	uint64_t cap_effective, cap_permitted, cap_bounding;
 	unsigned cap_last;       /* highest capability number of this kernel */
+	bool nested_root;        /* uid 0 of a user namespace that lacks the ids of our pool: an ordinary user, in effect */
 	bool no_new_privs, at_secure;
 	unsigned seccomp_mode;
 	uint64_t sig_ignored;    /* bit n-1 = signal n is ignored */

@@ -1,6 +1,7 @@
 /* Cheap facts for a plain run: about a dozen system calls, none of which changes anything.
  * Runs in: parent. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -265,6 +266,29 @@ static void probe_interfaces(struct host *h)
 	h->proc_sys_writable = statfs("/proc/sys", &fs) == 0 && !(fs.f_flags & ST_READONLY);
 }
 
+/* A user namespace maps what its maker was given; the ids that hutch hands out to root's runs lie high. */
+static void probe_nested_root(struct host *h)
+{
+	char text[4096];
+	int fd = h->euid == 0 ? sys_openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY | O_CLOEXEC, 0) : -1;
+	long n = fd < 0 ? -1 : sys_read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		sys_close(fd);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	h->nested_root = true;
+	for (char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		char *at;
+		unsigned long inside = strtoul(line, &at, 10), count;
+		strtoul(at, &at, 10);
+		count = strtoul(at, &at, 10);
+		if (inside <= HOST_ID_POOL_START && inside + count >= HOST_ID_POOL_START + HOST_ID_POOL_SIZE)
+			h->nested_root = false;
+	}
+}
+
 int host_probe(struct host *h, struct arena *a, struct hutch_error *e)
 {
 	memset(h, 0, sizeof *h);
@@ -272,6 +296,7 @@ int host_probe(struct host *h, struct arena *a, struct hutch_error *e)
 	if (probe_release(h, e) != 0 || probe_caller(h, e) != 0)
 		return -1;
 	set_cap_last(h);
+	probe_nested_root(h);
 	probe_stdio(h);
 	probe_namespaces(h);
 	probe_interfaces(h);

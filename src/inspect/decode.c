@@ -172,7 +172,7 @@ static bool items_valid(const struct report *r)
 		     ended(r->mounts.m[i].type, sizeof r->mounts.m[i].type);
 	for (uint32_t i = 0; i < r->interfaces.kept; i++) {
 		const struct seen_interface *n = &r->interfaces.i[i];
-		ok = ok && ended(n->name, sizeof n->name) && n->kept <= 8 && n->kept <= n->total;
+		ok = ok && ended(n->name, sizeof n->name) && n->up <= 1 && n->kept <= 8 && n->kept <= n->total;
 		for (uint32_t k = 0; ok && k < n->kept; k++)
 			ok = ended(n->address[k], sizeof n->address[k]);
 	}

@@ -17,7 +17,7 @@ struct arguments {
 };
 
 static const char usage[] =
-	"usage: hutch inspect [--json] [--alloc MIB] [--dir PATH]\n\n"
+	"usage: hutch inspect [--json] [--alloc SIZE] [--dir PATH]\n\n"
 	"Prints what the process it runs in can see and do. Meant to be run inside:\n"
 	"  hutch run -- hutch inspect\n\n"
 	"  --json        one JSON object\n"

@@ -66,26 +66,43 @@ static void append(struct lines *l, const char *s, size_t len)
 		l->failed = true;
 }
 
-/* Splits at blanks where it can; what follows is indented. */
-static void append_wrapped(struct lines *l, const char *s, size_t width)
+/* Splits at blanks where it can; what follows is indented. Of the text that is longer than `most` lines the
+ * rest is left out, and a mark stands for it. */
+static void append_wrapped(struct lines *l, const char *s, size_t width, size_t most)
 {
 	char buffer[1024];
-	bool first = true;
+	const char *indent = "";
 
-	while (text_columns(s) > (first ? width : width - 2)) {
-		size_t len = bytes_of(s, first ? width : width - 2), cut = len;
+	while (text_columns(s) + strlen(indent) > width) {
+		size_t len = bytes_of(s, width - strlen(indent)), cut = len;
+		if (--most == 0) {
+			len = bytes_of(s, width - strlen(indent) - 1);
+			snprintf(buffer, sizeof buffer, "%s%.*s…", indent, (int)len, s);
+			append(l, buffer, strlen(buffer));
+			return;
+		}
 		while (cut > len / 2 && s[cut] != ' ')
 			cut--;
 		if (s[cut] != ' ')
 			cut = len;
-		snprintf(buffer, sizeof buffer, "%s%.*s", first ? "" : "  ", (int)cut, s);
+		snprintf(buffer, sizeof buffer, "%s%.*s", indent, (int)cut, s);
 		append(l, buffer, strlen(buffer));
 		s += cut;
 		s += strspn(s, " ");
-		first = false;
+		indent = "  ";
 	}
-	snprintf(buffer, sizeof buffer, "%s%s", first ? "" : "  ", s);
+	snprintf(buffer, sizeof buffer, "%s%s", indent, s);
 	append(l, buffer, strlen(buffer));
+}
+
+/* Lines that are still free where `left` items follow, which take at least one. */
+static size_t room(const struct lines *l, size_t max, size_t left)
+{
+	size_t used = l->count + (left ? 1 : 0);
+
+	if (!max)
+		return SIZE_MAX;
+	return used < max ? max - used : 0;
 }
 
 static void say_more(struct lines *l, size_t n)
@@ -102,12 +119,14 @@ static void make_lines(struct lines *l, const struct row *row, char **items, siz
 	size_t i = 0;
 
 	if (row->head)
-		append_wrapped(l, row->head, width);
+		append_wrapped(l, row->head, width, SIZE_MAX);
 	for (; i < row->count; i++) {
-		size_t before = l->count;
-		bool last = i + 1 == row->count && !row->more;
-		append_wrapped(l, items[i], width);
-		if (max && l->count > (last ? max : max - 1) && before > 0) {
+		size_t before = l->count, free_lines = room(l, max, row->count - i - 1 + row->more);
+		if (!free_lines)
+			break;
+		/* The first is cut rather than left out. */
+		append_wrapped(l, items[i], width, i ? SIZE_MAX : free_lines);
+		if (l->count - before > free_lines) {
 			while (l->count > before)
 				free(l->line[--l->count]);
 			break;
@@ -159,7 +178,9 @@ static void make_words(struct lines *l, const struct row *row, char **items, siz
 			continue;
 		}
 		if (!fit) {
-			append_wrapped(l, items[i], width);
+			if (!room(l, max, left))
+				break;
+			append_wrapped(l, items[i], width, room(l, max, left));
 			continue;
 		}
 		snprintf(line + strlen(line), sizeof line - strlen(line), "%s%s", items[i], left ? ", " : "");

@@ -178,7 +178,7 @@ static void privilege_rows(struct rows *rows, const struct report *r)
 	if (r->seccomp < 0)
 		unreadable(rows, ROW_SECCOMP, -r->seccomp);
 	else if (r->seccomp != 2)
-		item(rows, ROW_SECCOMP, "%s", r->seccomp == 1 ? "strict mode" : "none");
+		item(rows, ROW_SECCOMP, "%s", r->seccomp == 1 ? "strict mode" : "not filtered");
 	else if (r->filters < 0)
 		item(rows, ROW_SECCOMP, "filtered");
 	else
@@ -256,22 +256,31 @@ static void file_rows(struct rows *rows, const struct report *r, bool wide)
 	mount_rows(rows, r, wide);
 }
 
+static void interface_item(struct rows *rows, const struct seen_interface *n)
+{
+	char text[8 * 66 + 32] = "";
+
+	for (uint32_t k = 0; k < n->kept; k++) {
+		strcat(text, k ? ", " : "  ");
+		strcat(text, n->address[k]);
+	}
+	if (n->total > n->kept)
+		snprintf(text + strlen(text), 32, " and %u more", n->total - n->kept);
+	item(rows, ROW_INTERFACES, "%s  %s%s", n->name, n->up ? "up" : "down", text);
+}
+
 static void network_rows(struct rows *rows, const struct report *r)
 {
 	if (r->interfaces.errnum)
 		unreadable(rows, ROW_INTERFACES, r->interfaces.errnum);
 	else if (!r->interfaces.total)
 		item(rows, ROW_INTERFACES, "none");
-	for (uint32_t i = 0; i < r->interfaces.kept; i++) {
-		const struct seen_interface *n = &r->interfaces.i[i];
-		char text[8 * 66 + 32] = "";
-		for (uint32_t k = 0; k < n->kept; k++) {
-			strcat(text, k ? ", " : "  ");
-			strcat(text, n->address[k]);
+	/* What is in use comes first: a short cell has no room for all. */
+	for (uint32_t up = 2; up--;) {
+		for (uint32_t i = 0; i < r->interfaces.kept; i++) {
+			if (r->interfaces.i[i].up == up)
+				interface_item(rows, &r->interfaces.i[i]);
 		}
-		if (n->total > n->kept)
-			snprintf(text + strlen(text), 32, " and %u more", n->total - n->kept);
-		item(rows, ROW_INTERFACES, "%s  %s%s", n->name, n->up ? "up" : "down", text);
 	}
 	rows->row[ROW_INTERFACES].more = r->interfaces.total - r->interfaces.kept;
 	item(rows, ROW_HOST_NAME, "%s", *r->host_name ? r->host_name : "none");
@@ -313,7 +322,13 @@ static void format_limit(char *out, size_t size, uint64_t v, bool bytes)
 
 static void limit_rows(struct rows *rows, const struct report *r, bool wide)
 {
-	for (int i = 0; i < LIMITS; i++) {
+	/* Those that people set come first: a short cell has no room for all. */
+	static const int order[LIMITS] = { RLIMIT_AS, RLIMIT_NPROC, RLIMIT_NOFILE, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA,
+		RLIMIT_STACK, RLIMIT_CORE, RLIMIT_MEMLOCK, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO,
+		RLIMIT_RTTIME, RLIMIT_RSS, RLIMIT_LOCKS };
+
+	for (int n = 0; n < LIMITS; n++) {
+		int i = order[n];
 		char soft[32], hard[32];
 		uint64_t s = r->limit[i].soft, h = r->limit[i].hard;
 		if (r->limit[i].errnum || (s == UINT64_MAX && h == UINT64_MAX))

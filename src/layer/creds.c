@@ -33,7 +33,8 @@ static int groups(struct build *b)
 	const struct policy *p = b->policy;
 	struct op *op;
 
-	if (b->plan->deny_setgroups)
+	/* An ordinary caller has the right only where ranges are mapped. */
+	if (b->plan->deny_setgroups || (!p->groups_given && !b->plan->userns_new && !(b->host->cap_effective & (UINT64_C(1) << CAPNO_SETGID))))
 		return 0;
 	op = build_op(b, SECTION_CREDS, OP_SETGROUPS, NULL, p->origin[KEY_GROUPS]);
 	if (!op)
@@ -68,6 +69,9 @@ static int ids(struct build *b)
 
 	if (ids_in_place(b))
 		return 0;
+	/* In a joined user namespace the process has the ids that the map there gives its own. */
+	if (b->policy->ns[NS_USER].how == NS_JOIN && !b->policy->user_given)
+		return groups(b);
 	if (groups(b) < 0)
 		return -1;
 	if (!(op = build_op(b, SECTION_CREDS, OP_SETGID, NULL, b->policy->origin[KEY_USER])))

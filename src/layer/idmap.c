@@ -8,7 +8,7 @@
 
 static bool caller_is_root(const struct build *b)
 {
-	return b->host->euid == 0 && (b->host->cap_effective & (UINT64_C(1) << CAPNO_SETUID));
+	return b->host->euid == 0 && !b->host->nested_root && (b->host->cap_effective & (UINT64_C(1) << CAPNO_SETUID));
 }
 
 static int take_extents(struct build *b, const struct id_extent *u, size_t nu, const struct id_extent *g, size_t ng)

@@ -122,6 +122,26 @@ static int mount_point_exists(struct emit *m, const struct view_entry *e, const 
 			    f->link ? " (a symbolic link)" : f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
 }
 
+/* A mount point can't be renamed, but its parents could: in a writable tree they are pinned by being mount
+ * points themselves. */
+static int pin_parents(struct emit *m, const struct view_entry *e, const struct place *p)
+{
+	if (!p->under || p->under->kind != VIEW_BIND || !p->under->rw)
+		return 0;
+	for (const char *s = e->dst + strlen(p->under->dst) + 1; (s = strchr(s, '/')); s++) {
+		const char *dir = arena_strndup(m->b->plan->arena, e->dst, (size_t)(s - e->dst));
+		struct op *op;
+		if (!dir)
+			return error_nomem(m->b->error);
+		if (is_made(m, dir))
+			continue;
+		if (note_made(m, dir) < 0 || !(op = emit_op(m, OP_PIN, dir, e->origin)))
+			return -1;
+		op->flags = OPF_WALK;
+	}
+	return 0;
+}
+
 /* 1 = the mount point is ready, 0 = skip */
 static int prepare_point(struct emit *m, const struct view_entry *e, bool directory, uint32_t *walk)
 {
@@ -130,8 +150,9 @@ static int prepare_point(struct emit *m, const struct view_entry *e, bool direct
 
 	*walk = 0;
 	if (!p.own) {
+		int there = mount_point_exists(m, e, &p, directory);
 		*walk = OPF_WALK;
-		return mount_point_exists(m, e, &p, directory);
+		return there <= 0 ? there : pin_parents(m, e, &p) < 0 ? -1 : 1;
 	}
 	if (make_parents(m, e->dst, &p, e->origin) < 0)
 		return -1;
@@ -272,6 +293,15 @@ static int emit_symlink(struct emit *m, const struct view_entry *e)
 	return op ? 0 : -1;
 }
 
+static bool fd_is_kept(const struct policy *p, int fd)
+{
+	for (size_t i = 0; i < p->fd_count; i++) {
+		if (p->fds[i] == fd)
+			return true;
+	}
+	return false;
+}
+
 /* In our own file system the file is simply written; over a bound tree it is written beside and mounted. */
 static int emit_data(struct emit *m, const struct view_entry *e)
 {
@@ -298,6 +328,7 @@ static int emit_data(struct emit *m, const struct view_entry *e)
 		return -1;
 	op->number[0] = e->mode;
 	op->number[1] = (uint64_t)(unsigned)e->fd;
+	op->number[2] = fd_is_kept(m->b->policy, e->fd);
 	op->data = e->data;
 	op->data_len = e->data_len;
 	if (!walk)
@@ -332,18 +363,8 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 		return error_detail(m->b->error, "a mask hides what exists; %s%s", host, f->link ? " is a symbolic link: mask what it leads to" : " doesn't exist");
 	}
 	directory = S_ISDIR(f->mode);
-	/* A mount point can't be renamed, but its parents could: in a writable tree they are pinned by being
-	 * mount points themselves. */
-	for (const char *s = p.under && p.under->rw ? e->dst + strlen(p.under->dst) + 1 : NULL; s && (s = strchr(s, '/')); s++) {
-		const char *dir = arena_strndup(m->b->plan->arena, e->dst, (size_t)(s - e->dst));
-		if (!dir)
-			return error_nomem(m->b->error);
-		if (is_made(m, dir))
-			continue;
-		if (note_made(m, dir) < 0 || !(op = emit_op(m, OP_PIN, dir, e->origin)))
-			return -1;
-		op->flags = OPF_WALK;
-	}
+	if (pin_parents(m, e, &p) < 0)
+		return -1;
 	op = emit_op(m, directory ? OP_MASK_DIR : OP_MASK_FILE, e->dst, e->origin);
 	if (!op)
 		return -1;

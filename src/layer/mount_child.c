@@ -316,7 +316,12 @@ static int copy_from(struct child *c, const struct op *op, int from)
 
 int child_op_WRITE_FD(struct child *c, const struct op *op)
 {
-	return copy_from(c, op, (int)op->number[1]);
+	int r = copy_from(c, op, (int)op->number[1]);
+
+	/* The content is for the program, the descriptor only if it is on the keep list as well. */
+	if (!op->number[2])
+		sys_close((int)op->number[1]);
+	return r;
 }
 
 int child_op_COPY(struct child *c, const struct op *op)

@@ -56,12 +56,14 @@ static int ns_never(struct build *b)
 static int ns_join(struct build *b, int kind)
 {
 	const struct policy *p = b->policy;
-	int slot = build_opened(b, OPENED_PATH, p->ns[kind].path, p->origin[kinds[kind].key]);
+	/* Eight keys may name a namespace: the message says which did. */
+	const char *origin = arena_printf(b->plan->arena, "%s, %s", key_rows[kinds[kind].key].name, p->origin[kinds[kind].key]);
+	int slot = origin ? build_opened(b, OPENED_PATH, p->ns[kind].path, origin) : error_nomem(b->error);
 	struct op *op;
 
 	if (slot < 0)
 		return -1;
-	op = build_op(b, SECTION_JOIN, OP_SETNS, p->ns[kind].path, p->origin[kinds[kind].key]);
+	op = build_op(b, SECTION_JOIN, OP_SETNS, p->ns[kind].path, origin);
 	if (!op)
 		return -1;
 	op->number[0] = (uint64_t)slot;

@@ -12,5 +12,7 @@ int verify_compile(struct build *b)
 	op->number[1] = b->plan->gid;
 	op->number[2] = b->plan->keep_identity ? UINT64_MAX : b->policy->caps;
 	op->number[3] = b->policy->no_new_privs;
+	if (b->policy->ns[NS_USER].how == NS_JOIN && !b->policy->user_given)
+		op->flags = OPF_NOVERIFY; /* of the ids: only the joined namespace knows them */
 	return 0;
 }

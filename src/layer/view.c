@@ -248,6 +248,23 @@ const struct view_entry *view_find(const struct view *v, const char *path)
 	return best;
 }
 
+/* Takes out "x/.." in place: the directories above a link of ours are ours, so words are enough. */
+static void without_dots(char *path)
+{
+	char *up;
+
+	while ((up = strstr(path, "/.."))) {
+		char *from = up;
+		if (up[3] && up[3] != '/')
+			return;
+		while (from > path && *--from != '/')
+			continue;
+		memmove(from, up + 3, strlen(up + 3) + 1);
+	}
+	if (!*path)
+		memcpy(path, "/", 2);
+}
+
 /* Follows the links that we ourselves make (merged /usr): /bin/x becomes /usr/bin/x. */
 static const char *through_links(struct build *b, const struct view *v, const char *path)
 {
@@ -261,12 +278,12 @@ static const char *through_links(struct build *b, const struct view *v, const ch
 		if (!link)
 			return path;
 		const char *rest = path + strlen(link->dst), *slash = strrchr(link->dst, '/');
-		if (link->src[0] == '/')
-			path = arena_printf(b->plan->arena, "%s%s", link->src, rest);
-		else
-			path = arena_printf(b->plan->arena, "%.*s/%s%s", (int)(slash - link->dst), link->dst, link->src, rest);
-		if (!path)
+		char *led = link->src[0] == '/' ? arena_printf(b->plan->arena, "%s%s", link->src, rest)
+			: arena_printf(b->plan->arena, "%.*s/%s%s", (int)(slash - link->dst), link->dst, link->src, rest);
+		if (!led)
 			return NULL;
+		without_dots(led);
+		path = led;
 	}
 	return path;
 }
@@ -277,7 +294,7 @@ const char *view_host_path(struct build *b, const struct view *v, const char *in
 	const struct view_entry *e = path ? view_find(v, path) : NULL;
 
 	if (!e)
-		return b->policy->host_root || layer_never(b) ? path : NULL;
+		return b->policy->host_root ? path : NULL;
 	if (e->kind != VIEW_BIND)
 		return NULL;
 	return arena_printf(b->plan->arena, "%s%s", e->src, path + strlen(e->dst));
@@ -298,6 +315,8 @@ static int default_cwd(struct build *b, struct view *v)
 	const struct policy *p = b->policy;
 	const char *cwd = p->context.cwd;
 
+	if (!cwd && !p->cwd && !p->rootfs && p->cwd_access != CWD_NONE)
+		return error_set(b->error, ERR_CWD_DELETED, 2 /* ENOENT */, "getcwd", ".", p->origin[KEY_CWD]);
 	if (p->cwd_access == CWD_NONE || !cwd || p->rootfs || p->host_root || view_at(v, cwd))
 		return 0;
 	if (path_below(v->home, cwd) || (p->context.home && path_below(p->context.home, cwd)))
@@ -398,6 +417,29 @@ static int check_aliases(struct build *b, struct view *v)
 			}
 		}
 	}
+	/* What is shown read-only is so under the name that a writable tree gives it, too. */
+	for (size_t i = 0; i < n; i++) {
+		const struct view_entry ro = v->entries[i];
+		if (ro.kind != VIEW_BIND || ro.rw || !ro.named)
+			continue;
+		for (size_t k = 0; k < n; k++) {
+			const struct view_entry *other = &v->entries[k];
+			if (other->kind != VIEW_BIND || !other->rw || !path_below(ro.src, other->src) || !strcmp(ro.src, other->src))
+				continue;
+			const char *also = arena_printf(b->plan->arena, "%s%s", other->dst, ro.src + strlen(other->src));
+			if (!also)
+				return error_nomem(b->error);
+			if (view_at(v, also))
+				continue; /* named itself: decided there */
+			struct view_entry *e = view_add(b, v, VIEW_BIND, also, ro.origin);
+			if (!e)
+				return -1;
+			*e = ro;
+			e->dst = also;
+		}
+	}
+	n = v->count;
+	qsort(v->entries, n, sizeof *v->entries, compare);
 	/* A masked file is masked under every other name that shows it. */
 	for (size_t i = 0; i < n; i++) {
 		if (v->entries[i].kind != VIEW_MASK)

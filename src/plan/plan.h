@@ -11,7 +11,7 @@
 
 /* Sections are the steps of the spine (run/child.c), in its order. */
 #define PLAN_SECTIONS(X) \
-	X(JOIN, "join") X(SIGNALS, "signals") X(FDS, "descriptors") X(IDENTITY, "identity") X(UTS, "host name") X(TIME, "clocks") \
+	X(JOIN, "join") X(SIGNALS, "signals") X(FDS, "descriptors") X(TIME, "clocks") X(IDENTITY, "identity") X(UTS, "host name") \
 	X(NET, "network") X(SYSCTL, "sysctl") X(MOUNT, "mounts") X(ROOT, "root") X(TTY, "terminal") \
 	X(INIT, "init") X(RLIMIT, "limits") X(CREDS, "credentials") X(CAPS, "capabilities") \
 	X(CWD, "directory") X(LANDLOCK, "landlock") X(VERIFY, "verify") X(SECCOMP, "seccomp") X(EXEC, "exec")

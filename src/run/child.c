@@ -96,9 +96,10 @@ void child_main(struct child *c)
 	must(c, child_section(c, SECTION_SIGNALS));  /* what the caller ignored must not stay ignored */
 	must(c, child_close_others(c));              /* before any right in the new namespaces is used */
 	must(c, child_section(c, SECTION_FDS));      /* 0-2 made safe while the old tree is there to reopen from */
+	must(c, child_section(c, SECTION_TIME));     /* offsets freeze with the first process inside: before the fork;
+	                                              * a change of ids would close /proc/self to us */
 	must(c, child_section(c, SECTION_IDENTITY)); /* a mapped id, or new files would have no owner */
 	must(c, child_section(c, SECTION_UTS));
-	must(c, child_section(c, SECTION_TIME));     /* offsets freeze with the first process inside: before the fork */
 	must(c, child_section(c, SECTION_NET));
 	must(c, child_section(c, SECTION_SYSCTL));   /* /proc/sys is still the old, writable one */
 	must(c, child_section(c, SECTION_MOUNT));    /* the new tree, detached from every other namespace first */

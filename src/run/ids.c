@@ -13,17 +13,13 @@
 #include "run/run.h"
 #include "sys/sys.h"
 
-/* Above every range that Debian's adduser, systemd (DynamicUser 61184-65519, containers up to 1879048191)
- * and useradd's subordinate ranges (from 100000 on, 65536 each) give out; below 2^31 for old programs. */
-#define POOL_START 1900000000u
-#define POOL_SIZE 65536u
 #define POOL_FILE "/run/hutch-ids.lock"
 
 int id_allocate(uint32_t *id, struct hutch_error *e)
 {
 	struct stat st;
 	int fd = open(POOL_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	uint32_t start = (uint32_t)getpid() % POOL_SIZE;
+	uint32_t start = (uint32_t)getpid() % HOST_ID_POOL_SIZE;
 
 	if (fd < 0)
 		return error_set(e, ERR_ID_LOCK, errno, "open", POOL_FILE, "default");
@@ -33,11 +29,11 @@ int id_allocate(uint32_t *id, struct hutch_error *e)
 	}
 	/* One byte of the file stands for one id. The kernel lets go of the lock when the last copy of this
 	 * descriptor is closed, so a launcher that is killed leaves nothing behind. */
-	for (uint32_t i = 0; i < POOL_SIZE; i++) {
-		uint32_t n = (start + i) % POOL_SIZE;
+	for (uint32_t i = 0; i < HOST_ID_POOL_SIZE; i++) {
+		uint32_t n = (start + i) % HOST_ID_POOL_SIZE;
 		struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = n, .l_len = 1 };
 		if (fcntl(fd, F_OFD_SETLK, &l) == 0) {
-			*id = POOL_START + n;
+			*id = HOST_ID_POOL_START + n;
 			return fd;
 		}
 		if (errno != EAGAIN && errno != EACCES) {

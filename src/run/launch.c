@@ -60,7 +60,6 @@ static int check_kept(struct launch *l)
 
 	for (size_t i = 0; i < p->fd_count; i++) {
 		struct stat st;
-		char name[16];
 		int flags = fcntl(p->fds[i], F_GETFL);
 		const char *bad = NULL;
 		if (flags < 0 || fstat(p->fds[i], &st) < 0)
@@ -76,8 +75,14 @@ static int check_kept(struct launch *l)
 		if (!bad)
 			continue;
 		error_set(l->error, ERR_FD_KEEP, flags < 0 ? EBADF : 0, flags < 0 ? "fcntl" : NULL, NULL, p->origin[KEY_FD]);
-		copy_bounded(l->error ? l->error->subject : name, l->error ? sizeof l->error->subject : sizeof name, "");
 		return error_detail(l->error, "descriptor %d: %s", p->fds[i], bad);
+	}
+	for (size_t i = 0; i < p->rule_count; i++) {
+		const struct path_rule *r = &p->rules[i];
+		if (r->kind != RULE_FILE_FD || fcntl(r->fd, F_GETFD) >= 0)
+			continue;
+		error_set(l->error, ERR_FD_KEEP, EBADF, "fcntl", NULL, r->origin);
+		return error_detail(l->error, "descriptor %d, for %s, isn't open", r->fd, r->dst);
 	}
 	return 0;
 }

@@ -7,10 +7,14 @@ A row is one probe. Its verdict in a mode:
   VACUOUS     the attack doesn't work here without the sandbox either: counted as skipped
 Runs in: the test process.
 """
+import array
+import fcntl
 import os
 import random
+import shutil
 import socket
 import subprocess
+import termios
 import threading
 import time
 
@@ -110,6 +114,15 @@ class Canaries:
     def state(self):
         return (harness.tree_hash(self.dir), self.process.poll(), self.named.poll())
 
+    def restore(self):
+        """After a control that did what it could."""
+        for name in set(os.listdir(self.dir)) - {"secret", "sock", "dgram"}:
+            path = os.path.join(self.dir, name)
+            shutil.rmtree(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        if open(self.secret).read() != "secret %s\n" % self.tag:
+            with open(self.secret, "w") as f:
+                f.write("secret %s\n" % self.tag)
+
     def stop(self):
         for p in (self.process, self.named):
             p.kill()
@@ -132,9 +145,9 @@ class Engine:
 
     def make_fds(self):
         """Inherited descriptors 9 = /, 10 = the secret, 11 = O_PATH of the canary's directory."""
-        # The user must be able to read it: opened by us, it is a right that only the descriptor gives.
-        return {9: os.open("/", os.O_RDONLY | os.O_DIRECTORY), 10: os.open(self.canaries.secret, os.O_RDONLY),
-                11: os.open(self.canaries.dir, os.O_PATH | os.O_DIRECTORY)}
+        opened = {9: os.open("/", os.O_RDONLY | os.O_DIRECTORY), 10: os.open(self.canaries.secret, os.O_RDONLY),
+                  11: os.open(self.canaries.dir, os.O_PATH | os.O_DIRECTORY)}
+        return {n: fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 300) for n, fd in opened.items()}
 
     def compile32(self):
         out = os.path.join(self.bin, "elf32")
@@ -175,8 +188,6 @@ class Engine:
             for have, want in keep.items():
                 os.dup2(have, want, inheritable=True)
             if tty:
-                import fcntl
-                import termios
                 fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
         kw = dict(caller.popen_args())
@@ -206,8 +217,6 @@ class Engine:
             typed = None
             if tty:
                 import array
-                import fcntl
-                import termios
                 a = array.array("i", [0])
                 fcntl.ioctl(slave, termios.FIONREAD, a)
                 typed = a[0]
@@ -241,10 +250,16 @@ class Engine:
         program = row.probe[mode] if isinstance(row.probe, dict) else row.probe
         binary = [] if program[0].startswith("/") or program[0].startswith("{") else [self.probe]
         argv = [self.s.hutch, "run", *self.fill(opts, w), "--", *binary, *self.fill(program, w)]
+        if row.id[0] in "HI":
+            time.sleep(0.03)                # what an earlier run sent is logged by now
         hits = len(self.canaries.hits)
         verdict, detail = self.spawn(argv, caller, w, row.stdin, row.cwd, row.tty, row.fds)
+        if row.id[0] in "HI":
+            time.sleep(0.03)
         if self.canaries.state() != before:
-            return "ESCAPED", "the host's canaries changed (%s)" % detail
+            left = sorted(os.listdir(self.canaries.dir))
+            self.canaries.restore()
+            return "ESCAPED", "the host's canaries changed: %s (%s)" % (left, detail)
         if len(self.canaries.hits) != hits and verdict == "HELD":
             return "ESCAPED", "a canary was reached: %s" % self.canaries.hits[hits:]
         if row.check:
@@ -263,14 +278,10 @@ class Engine:
             program = row.own or (row.probe["user"] if isinstance(row.probe, dict) else row.probe)
             binary = [] if program[0].startswith(("/", "{")) else [self.probe]
             argv = self.fill(list(row.control), w) + binary + self.fill(program, w)
-            if row.control and row.control[-1].endswith("$0"):      # a shell script that ends in exec "$0" "$@"
-                argv = self.fill(list(row.control[:-1]), w) + [row.control[-1]] + binary + self.fill(program, w)
             v, d = self.spawn(argv, self.user, w, row.stdin, row.cwd, row.tty, row.fds)
-            # What the control may have changed belongs to it alone: made new.
-            with open(self.canaries.secret, "w") as f:
-                f.write("secret %s\n" % self.canaries.tag)
             if v != "ESCAPED" and row.check and row.check(self, w, v, d):
                 v, d = "ESCAPED", "as the host sees it"
+            self.canaries.restore()
             self.controls[row.id] = (v, d)
         return self.controls[row.id]
 

@@ -311,33 +311,38 @@ static void namespaces(char **args)
 	held("none is the host's");
 }
 
+static unsigned long long set_of(int which)
+{
+	struct __user_cap_header_struct h = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct d[2];
+	unsigned long long set = 0;
+
+	if (raw(SYS_capget, (long)&h, (long)d, 0, 0, 0, 0))
+		broken("capget");
+	for (int c = 0; c < 64 && which >= 3; c++) {
+		int r = which == 3 ? prctl(PR_CAPBSET_READ, c, 0, 0, 0) : prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, c, 0, 0);
+		set |= (unsigned long long)(r == 1) << c;
+	}
+	for (int i = 0; i < 2 && which < 3; i++)
+		set |= (unsigned long long)(which == 0 ? d[i].inheritable : which == 1 ? d[i].permitted : d[i].effective) << (32 * i);
+	return set;
+}
+
 static void capabilities(char **args)
 {
-	char buf[8192];
-
 	(void)args;
-	if (slurp("/proc/thread-self/status", buf, sizeof(buf)) < 0)
-		broken("no status");
-	for (int i = 0; i < 5; i++) {
-		const char *name = (const char *[]){ "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:" }[i];
-		char *p = strstr(buf, name);
-		if (!p || strtoull(p + 7, NULL, 16))
-			escaped("%.24s", p ? p : name);
-	}
+	for (int i = 0; i < 5; i++)
+		if (set_of(i))
+			escaped("%s: %llx", (const char *[]){ "inheritable", "permitted", "effective", "bounding", "ambient" }[i], set_of(i));
 	held("all sets are empty");
 }
 
 static void effective(char **args)
 {
-	char buf[8192];
-
 	(void)args;
-	if (slurp("/proc/thread-self/status", buf, sizeof(buf)) < 0)
-		broken("no status");
-	char *p = strstr(buf, "CapEff:");
-	if (!p || strtoull(p + 7, NULL, 16))
-		escaped("%.24s", p ? p : "?");
-	held("no effective capability");
+	if (set_of(1) || set_of(2))
+		escaped("permitted %llx, effective %llx", set_of(1), set_of(2));
+	held("no capability");
 }
 
 static void new_privs(char **args)
@@ -414,6 +419,14 @@ static void map(char **args)
 	escaped("uid_map taken");
 }
 
+/* The control: where no map was written yet, one line is taken. */
+static void map_fresh(char **args)
+{
+	if (unshare(CLONE_NEWUSER))
+		broken("unshare: %s", strerror(errno));
+	map(args);
+}
+
 static void core(char **args)
 {
 	struct rlimit l = { RLIM_INFINITY, RLIM_INFINITY };
@@ -438,8 +451,6 @@ static void core(char **args)
 
 static void filtered(char **args)
 {
-	char buf[8192];
-
 	(void)args;
 	pid_t p = fork();
 	if (p > 0) {
@@ -447,11 +458,8 @@ static void filtered(char **args)
 		waitpid(p, &status, 0);
 		_exit(WEXITSTATUS(status));
 	}
-	if (slurp("/proc/thread-self/status", buf, sizeof(buf)) < 0)
-		broken("no status");
-	char *s = strstr(buf, "Seccomp:");
-	if (!s || atoi(s + 8) != 2)
-		escaped("%.12s", s ? s : "?");
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 2)
+		escaped("mode %d", prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
 	held("mode 2 after fork and exec");
 }
 
@@ -554,7 +562,7 @@ const struct verb process_verbs[] = {
 	{ "vmwrite", 1, memory_write }, { "getfd", 1, steal_fd }, { "signal", 1, signal_ }, { "killall", 1, kill_all }, { "storminit", 1, storm_init },
 	{ "daemon", 1, daemonise }, { "stay", 2, stay }, { "forkstorm", 1, fork_storm }, { "orphans", 0, orphans }, { "cloneparent", 0, clone_parent },
 	{ "forge", 0, forge }, { "namespaces", 1, namespaces }, { "caps", 0, capabilities }, { "effective", 0, effective }, { "nnp", 0, new_privs },
-	{ "ids", 0, ids }, { "notroot", 0, not_root }, { "groups", 1, groups }, { "regain", 0, regain }, { "map", 1, map }, { "core", 1, core },
+	{ "ids", 0, ids }, { "notroot", 0, not_root }, { "groups", 1, groups }, { "regain", 0, regain }, { "map", 1, map }, { "mapfresh", 1, map_fresh }, { "core", 1, core },
 	{ "filtered", 0, filtered }, { "ioctl", 1, terminal }, { "sysv", 1, sysv }, { "mq", 1, queue }, { "keyring", 1, keyring },
 	{ "priority", 0, priority }, { "oom", 0, oom }, { "pagemap", 0, page_frames }, { "cgroup", 0, cgroup_paths }, { 0 },
 };

@@ -39,6 +39,7 @@ static struct {
 	char mode;                   /* 0 count, 'f' fail, 'k' kill */
 	int role, argument;          /* argument: errno, or the victim's role */
 	unsigned index;
+	bool reached;
 	pid_t launcher;
 } t;
 
@@ -106,15 +107,19 @@ static void set_result(pid_t pid, long result)
 #endif
 }
 
+/* A victim that isn't there yet is killed at the next call of anybody. */
 static void kill_victim(void)
 {
 	struct timespec moment = {0, 3000000}; /* its death is complete before the others run on */
 
-	for (size_t i = 0; i < t.count; i++)
-		if (t.tracees[i].role == t.argument)
-			kill(t.tracees[i].pid, SIGKILL);
-	nanosleep(&moment, NULL);
-	t.free = true;
+	for (size_t i = 0; i < t.count; i++) {
+		if (t.tracees[i].role != t.argument)
+			continue;
+		kill(t.tracees[i].pid, SIGKILL);
+		t.free = true;
+	}
+	if (t.free)
+		nanosleep(&moment, NULL);
 }
 
 static void at_call(struct tracee *p)
@@ -133,8 +138,11 @@ static void at_call(struct tracee *p)
 		return;
 	p->calls++;
 	fprintf(t.log, "call %d %u %llu\n", p->role, p->calls, (unsigned long long)info.entry.nr);
+	if (t.reached && t.mode == 'k' && !t.free)
+		kill_victim();
 	if (!t.mode || p->role != t.role || p->calls != t.index)
 		return;
+	t.reached = true;
 	fprintf(t.log, "hit %d %u %llu\n", p->role, p->calls, (unsigned long long)info.entry.nr);
 	fflush(t.log);
 	if (t.mode == 'k') {
@@ -205,6 +213,25 @@ static void at_stop(struct tracee *p, int status)
 	}
 }
 
+/* The launcher is gone: who was only just being attached must not be left in that stop. */
+static void let_go(void)
+{
+	const struct timespec moment = {0, 3000000};
+
+	for (int i = 0; i < 10; i++) {
+		int status;
+		pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
+
+		if (pid > 0 && WIFSTOPPED(status)) {
+			int sig = WSTOPSIG(status);
+
+			ptrace(PTRACE_DETACH, pid, 0, sig == SIGSTOP || (sig & ~0x80) == SIGTRAP ? 0 : sig);
+			i = 0;
+		}
+		nanosleep(&moment, NULL);
+	}
+}
+
 static int loop(void)
 {
 	for (;;) {
@@ -218,6 +245,8 @@ static int loop(void)
 		}
 		if (!WIFSTOPPED(status)) {
 			forget(pid);
+			if (pid == t.launcher && t.mode == 'k')
+				let_go();
 			if (pid == t.launcher)
 				return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 			continue;

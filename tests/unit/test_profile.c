@@ -205,6 +205,27 @@ static void arguments_hold_together_and_one_argument_alternates(void **state)
 	loaded_done(&l);
 }
 
+static void conditions_on_the_kernel(void **state)
+{
+	/* The kernel is 5.10 here. */
+	static const struct { const char *version; bool reached; } cases[] = {
+		{ "5.10", true }, { "5.9", true }, { "4.20", true }, { "5.11", false }, { "6.1", false }, { "5.100", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * COUNT_OF(cases); i++) {
+		bool include = i % 2, want = cases[i / 2].reached == include;
+		struct loaded l;
+		char json[300];
+		snprintf(json, sizeof json, "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"syscalls\":[{\"names\":[\"read\"],\"action\":\"SCMP_ACT_ALLOW\",\"%s\":{\"minKernel\":\"%s\"}},"
+			 "{\"names\":[\"setns\"],\"action\":\"SCMP_ACT_ALLOW\"}]}", include ? "includes" : "excludes", cases[i / 2].version);
+		profile_load(&l, json, strlen(json), 0);
+		if ((run(&l, "read", 0, 0) == SECCOMP_RET_ALLOW) != want)
+			fail_msg("%s %s", include ? "includes" : "excludes", cases[i / 2].version);
+		loaded_done(&l);
+	}
+}
+
 /* Each would be a wider filter if the odd part were passed over. detail: what the message must name. */
 static void nothing_is_passed_over(void **state)
 {
@@ -217,7 +238,7 @@ static void nothing_is_passed_over(void **state)
 		{ ENTRY("\"includes\":{\"minKernel\":\"new\"}"), "minKernel" }, { ENTRY("\"includes\":{\"minKernel\":\"6.x\"}"), "minKernel" },
 		{ ENTRY("\"includes\":{\"minKernel\":6}"), "minKernel" }, { ENTRY("\"excludes\":{\"arches\":{}}"), "arches" },
 		{ ENTRY("\"names\":[\"write\"]"), "given twice: names" }, { ENTRY("\"name\":\"write\""), "names" }, { ENTRY("\"errno\":\"EACCES\""), "errnoRet" },
-		{ ENTRY("\"errnoRet\":4096"), "range" }, { ENTRY("\"errnoRet\":\"1\""), "number" }, { ENTRY("\"includes\""), "no value: includes" },
+		{ ENTRY("\"errnoRet\":4096"), "range" }, { ENTRY("\"errnoRet\":\"1\""), "number" }, { ENTRY("\"includes\""), "no value: includes" }, { ENTRY("\"includes\",\"comment\":\"x\""), "no value: includes" },
 		{ ARG("\"index\":0,\"value\":1"), "args" }, { ARG("\"index\":0,\"op\":\"SCMP_CMP_EQ\""), "args" },
 		{ ARG("\"index\":0,\"value\":1,\"op\":\"EQ\""), "comparison" }, { ARG("\"index\":0,\"value\":\"1\",\"op\":\"SCMP_CMP_EQ\""), "number" },
 		{ ARG("\"index\":0,\"value\":1.5,\"op\":\"SCMP_CMP_EQ\""), "number" }, { ARG("\"index\":0,\"value\":18446744073709551616,\"op\":\"SCMP_CMP_EQ\""), "number" },
@@ -307,6 +328,7 @@ int main(void)
 		cmocka_unit_test(each_comparison),
 		cmocka_unit_test(int_arguments_have_32_bits),
 		cmocka_unit_test(arguments_hold_together_and_one_argument_alternates),
+		cmocka_unit_test(conditions_on_the_kernel),
 		cmocka_unit_test(nothing_is_passed_over),
 		cmocka_unit_test(a_cut_profile_is_never_taken),
 		cmocka_unit_test(podman_writes_both_kinds_of_errno),
