@@ -94,7 +94,7 @@ static const struct { unsigned filters; const char *errnum, *title, *why, *names
 	  " uselib ustat vserver " },
 	{ EVERY, "ENOSYS", "memory that nobody may look at", "it can't be moved or counted as usual, and few kernels offer it", " memfd_secret " },
 	{ STRICT, "EPERM", "tracing and pidfds", "a computation doesn't debug", " pidfd_open pidfd_send_signal process_vm_readv process_vm_writev ptrace " },
-	{ STRICT, "EPERM", "running what has no name", "memfd_create with execveat runs code that no path rule saw", " execveat " },
+	{ STRICT, "EPERM", "running what has no name", "memfd_create with execveat runs code that no path rule saw", " execveat memfd_create " },
 	{ STRICT, "EPERM", "changing identity or owner", "the sandbox set them",
 	  " capset chown chown32 fchown fchown32 fchownat lchown lchown32 setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setregid"
 	  " setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setuid setuid32 " },
@@ -169,6 +169,8 @@ static const char by_arguments[] =
 	"| ioctl | TIOCSTI TIOCLINUX TIOCCONS | EPERM | typing into, and reading from, somebody's terminal |\n"
 	"| | TIOCSETD | EPERM | loads line disciplines |\n"
 	"| | FIBMAP FIFREEZE FITHAW, USERFAULTFD_IOC_NEW | EPERM | file systems as a whole; userfaultfd by its device |\n"
+	"| sendto, sendmsg, sendmmsg | MSG_FASTOPEN | EOPNOTSUPP | it connects past Landlock's port rules |\n"
+	"| prlimit64 | any process but the caller | EPERM | init has the same user id |\n"
 	"| personality | all but 0, 0xffffffff (asks), ADDR_NO_RANDOMIZE, PER_LINUX32; strict: all but 0 and asking | EPERM | old layouts of memory undo protections |\n"
 	"| seccomp | SECCOMP_FILTER_FLAG_NEW_LISTENER | EPERM | a listener could let calls through that this filter didn't see |\n"
 	"\nWhat no filter can see, since it lies behind pointers: the attribute names of setxattr, the addresses of connect. The kernel's own\n"

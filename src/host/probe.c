@@ -181,7 +181,9 @@ static void probe_stdio(struct host *h)
 	for (int fd = 0; fd < 3; fd++) {
 		struct termios t;
 
-		h->fd_open[fd] = fstat(fd, &s[fd]) == 0;
+		memset(&s[fd], 0, sizeof s[fd]);
+		/* Only EBADF means closed: what can't be looked at (a filter) is still the program's output. */
+		h->fd_open[fd] = fstat(fd, &s[fd]) == 0 || errno != EBADF;
 		if (!h->fd_open[fd])
 			continue;
 		h->fd_mode[fd] = s[fd].st_mode;

@@ -171,6 +171,20 @@ static void sockets(struct making *m, bool strict)
 	allow_rest(m, "setsockopt");
 }
 
+static void sending(struct making *m)
+{
+	static const struct { const char *name; uint8_t flags; } calls_with_flags[] = { { "sendto", 3 }, { "sendmsg", 2 }, { "sendmmsg", 3 } };
+
+	/* MSG_FASTOPEN connects without connect(2), which is where Landlock's port rules look. */
+	for (size_t i = 0; i < COUNT_OF(calls_with_flags); i++) {
+		refuse_bits(m, calls_with_flags[i].name, calls_with_flags[i].flags, 0x20000000, EOPNOTSUPP);
+		allow_rest(m, calls_with_flags[i].name);
+	}
+	/* Limits of oneself only: init has the same user id. */
+	int_equals(m, "prlimit64", SECCOMP_RET_ALLOW, 0, 0);
+	add(m, "prlimit64", REFUSE(EPERM), 0, NULL);
+}
+
 static void requests(struct making *m)
 {
 	/* Typing into a terminal, its console, selection and line discipline (a module each); file system maps and
@@ -227,6 +241,7 @@ int filter_policy(struct arena *a, const char *name, uint32_t arch, bool nest, s
 	namespaces(&m, nest);
 	modes(&m);
 	sockets(&m, strict);
+	sending(&m);
 	requests(&m);
 	personalities(&m, strict);
 	return m.error;

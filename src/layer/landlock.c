@@ -113,7 +113,7 @@ static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t 
 			       never ? "stat, chmod, chown, utime and xattr of visible names aren't covered by Landlock; unix sockets by path neither" :
 			       abi < 3 ? "truncate isn't covered by this kernel's Landlock" : NULL, p->origin[KEY_LANDLOCK]) < 0)
 		return -1;
-	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP and other protocols aren't covered by it", p->origin[KEY_TCP_CONNECT]) < 0)
+	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP isn't covered, nor is listen(2) without bind, which takes a random port", p->origin[KEY_TCP_CONNECT]) < 0)
 		return -1;
 	return build_row(b, scoped ? ROW_ENFORCED : ROW_MISSING, "signal and abstract socket scope", "scoped", scoped ? "scoped" : "-", "Landlock",
 			 scoped ? NULL : "this kernel's Landlock has no scopes (6.12 has); the namespaces hold", p->origin[KEY_LANDLOCK]);

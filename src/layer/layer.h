@@ -81,7 +81,8 @@ struct child {
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */
 	int stdin_fd;               /* read end of the relay pipe, -1 = none */
-	char **environ;             /* cleared in init */
+	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
+	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */

@@ -314,6 +314,8 @@ static int emit_data(struct emit *m, const struct view_entry *e)
 		int ready = mount_point_exists(m, e, &p, false);
 		if (ready <= 0)
 			return ready;
+		if (pin_parents(m, e, &p) < 0)
+			return -1;
 		walk = OPF_WALK;
 		path = ".hutch-data";
 	} else if (make_parents(m, e->dst, &p, e->origin) < 0) {
@@ -447,6 +449,23 @@ static int emit_dev(struct emit *m, const struct view_entry *e)
 	return build_row(m->b, ROW_ENFORCED, "/dev", "minimal", "null zero full random urandom tty, own pts and shm", "device binds, devpts, tmpfs", NULL, e->origin);
 }
 
+/* Keys have no namespace of their own: procfs lists the user's on the host by name. */
+static int hide_keys(struct emit *m, const struct view_entry *e)
+{
+	static const char *const lists[] = { "/proc/keys", "/proc/key-users" };
+
+	for (size_t i = 0; i < COUNT_OF(lists); i++) {
+		struct op *op;
+		if (m->b->host->peek(m->b->host, lists[i])->errnum)
+			continue; /* a kernel without keys */
+		if (!(op = emit_op(m, OP_BIND, lists[i], e->origin)))
+			return -1;
+		op->path2 = "/dev/null";
+		op->flags = OPF_NODE;
+	}
+	return 0;
+}
+
 /* Rungs: fresh, bound (shared pid namespace only), synthetic, none. */
 static int emit_proc(struct emit *m, const struct view_entry *e)
 {
@@ -483,6 +502,8 @@ static int emit_proc(struct emit *m, const struct view_entry *e)
 		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
 		op->data = !p->hidepid && !p->proc_subset_pid ? "" :
 			arena_printf(m->b->plan->arena, "hidepid=%s%s", hide[p->hidepid], p->proc_subset_pid ? ",subset=pid" : "");
+		if (!p->proc_subset_pid && hide_keys(m, e) < 0)
+			return -1;
 		return build_row(m->b, ROW_ENFORCED, "/proc", "auto", p->proc_subset_pid ? "own processes only" : "fresh, read-only", "procfs of the new pid namespace", NULL, e->origin);
 	}
 	if (!(op = emit_op(m, OP_TMPFS, "/proc", e->origin)))

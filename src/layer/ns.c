@@ -34,15 +34,36 @@ bool layer_has_mounts(const struct build *b)
 	return !layer_never(b) && b->policy->ns[NS_MNT].how == NS_NEW;
 }
 
+/* Keys whose effect hangs on a namespace: what a person named is refused rather than left out. */
+static int refuse_named(struct build *b)
+{
+	static const enum key_id keys[] = {
+		KEY_HOSTNAME, KEY_DOMAINNAME, KEY_TIME_MONOTONIC, KEY_TIME_BOOTTIME, KEY_MAP, KEY_UID_MAP, KEY_GID_MAP, KEY_GROUPS,
+		KEY_PROC, KEY_PROC_SUBSET, KEY_HIDEPID, KEY_SYS, KEY_CHROOT, KEY_HOST_ROOT, KEY_TMP_SIZE, KEY_TMP_INODES,
+	};
+	const struct policy *p = b->policy;
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		if (p->strength[keys[i]] != STRENGTH_REQUIRED || !strcmp(p->origin[keys[i]], "default"))
+			continue;
+		return error_set(b->error, ERR_NS_CONFLICT, 0, NULL,
+				 arena_printf(b->plan->arena, "%s together with userns = never", key_rows[keys[i]].name), p->origin[keys[i]]);
+	}
+	return 0;
+}
+
 static int ns_never(struct build *b)
 {
 	const struct policy *p = b->policy;
 	bool chosen = p->ns[NS_USER].how == NS_NEVER;
 
+	if (refuse_named(b) < 0)
+		return -1;
+
 	for (int i = NS_MNT; i < NS_KINDS; i++) {
 		if (p->strength[kinds[i].key] == STRENGTH_REQUIRED && p->ns[i].how != NS_HOST) {
 			return error_set(b->error, ERR_NS_CONFLICT, 0, NULL,
-					 arena_printf(b->plan->arena, "%s and a mode without user namespaces", key_rows[kinds[i].key].name),
+					 arena_printf(b->plan->arena, "%s together with userns = never", key_rows[kinds[i].key].name),
 					 p->origin[kinds[i].key]);
 		}
 		if (build_row(b, ROW_MISSING, arena_printf(b->plan->arena, "%s namespace", kinds[i].name), "new", "host", "-",

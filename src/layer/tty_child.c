@@ -7,12 +7,19 @@
 #include "run/sync.h"
 #include "sys/sys.h"
 
-int child_op_SETSID(struct child *c, const struct op *op)
+/* PID 1 of a new namespace may lead a session already, and then that is its own. */
+static int own_session(void)
 {
 	int r = sys_setsid();
 
-	/* PID 1 of a new namespace may lead a group already; nothing else can. */
-	return r < 0 && r != -EPERM ? child_fail(c, op, ERR_PTY, r, "setsid", NULL) : 0;
+	return r < 0 && SYS1(SYS_getsid, 0) != SYS0(SYS_getpid) ? r : 0;
+}
+
+int child_op_SETSID(struct child *c, const struct op *op)
+{
+	int r = own_session();
+
+	return r < 0 ? child_fail(c, op, ERR_PTY, r, "setsid", NULL) : 0;
 }
 
 static int open_pair(struct child *c, const struct op *op, int *slave)
@@ -49,8 +56,8 @@ int child_op_PTY(struct child *c, const struct op *op)
 	sys_close(master);
 	if (r < 0)
 		return child_fail(c, op, ERR_PTY, r, "sendmsg", NULL);
-	r = sys_setsid();
-	if (r < 0 && r != -EPERM)
+	r = own_session();
+	if (r < 0)
 		return child_fail(c, op, ERR_PTY, r, "setsid", NULL);
 	r = (int)SYS3(SYS_ioctl, slave, TIOCSCTTY, 0);
 	if (r < 0)

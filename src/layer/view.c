@@ -187,6 +187,11 @@ static int rule_bind(struct build *b, const struct path_rule *r, struct view_ent
 
 	if (f->errnum)
 		return source_error(b, r, f->errnum);
+	/* An earlier run may have put the link there: where it leads is for the caller to say. */
+	if (f->link && r->kind == RULE_RW) {
+		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
+		return error_detail(b->error, "it is a symbolic link to %s; a writable source must be named itself: %s", f->link, f->real);
+	}
 	e->src = f->real;
 	e->host = f;
 	e->file = !S_ISDIR(f->mode);

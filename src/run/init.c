@@ -19,22 +19,21 @@ struct init {
 	bool follow;
 };
 
-static void clear_environment(char **environ)
+static void clear(char *start, char *end)
 {
-	for (; environ && *environ; environ++) {
-		for (char *s = *environ; *s; s++)
-			*(volatile char *)s = 0;
-	}
+	for (volatile char *s = start; s < end; s++)
+		*s = 0;
 }
 
-static void drop_privilege(void)
+static int drop_privilege(void)
 {
 	struct u_cap_header h = { .version = U_CAP_VERSION_3 };
-	struct u_cap_data d[2] = { { .effective = 1u << CAPNO_KILL, .permitted = 1u << CAPNO_KILL }, { 0 } };
+	struct u_cap_data d[2] = { { .effective = 1u << CAPNO_KILL, .permitted = 1u << CAPNO_KILL }, { 0 } }, none[2] = { { 0 } };
 
-	/* Where there was none to begin with this fails, and that is as good. */
-	sys_capset(&h, d);
-	sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	/* Where the right to signal was never there, none is kept. */
+	if (sys_capset(&h, d) < 0 && sys_capset(&h, none) < 0)
+		return -1;
+	return sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
@@ -168,10 +167,11 @@ void init_main(struct child *c, int payload)
 	if (child_close_others(c) < 0 || i.signals < 0)
 		end_all(&i);
 	sys_close_range(0, 2, 0);
-	drop_privilege();
+	if (drop_privilege() < 0)
+		end_all(&i);
 	/* The launching thread may end before its process: from here on the process itself is followed. */
-	if (i.launcher >= 0)
-		sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0);
+	if (i.launcher >= 0 && sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
+		end_all(&i);
 	for (;;) {
 		struct pollfd p[3] = { { i.signals, POLLIN, 0 }, { i.control, POLLIN, 0 }, { i.launcher, POLLIN, 0 } };
 		long r = SYS5(SYS_ppoll, p, 3, NULL, NULL, 0);
@@ -212,8 +212,9 @@ static int split(struct child *c, const struct op *op)
 	int pid;
 
 	/* Before the fork, or a fast program could look into init before it is closed. Exec makes the program's
-	 * own process dumpable again; its environment is a copy of the plan's. */
-	clear_environment(c->environ);
+	 * own process dumpable again; its words are copies in the plan. */
+	clear(c->words.start, c->words.end);
+	clear(c->environment.start, c->environment.end);
 	pid = sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, pid, "prctl PR_SET_DUMPABLE", "init");

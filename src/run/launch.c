@@ -17,8 +17,6 @@
 #include "run/sync.h"
 #include "sys/sys.h"
 
-extern char **environ;
-
 struct launch {
 	const struct plan *plan;
 	const struct host *host;
@@ -183,6 +181,34 @@ static int new_process(struct launch *l)
 	return pid;
 }
 
+/* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. Without /proc there
+ * is none inside either, and nobody to read them. */
+static void find_words(struct child *c)
+{
+	char text[1024], *at;
+	unsigned long field[4];
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return;
+	text[n] = 0;
+	at = strrchr(text, ')'); /* the name may hold anything */
+	for (int i = 2; at && i < 48; i++)
+		at = strchr(at + 1, ' ');
+	for (int i = 0; i < 4; i++) {
+		if (!at)
+			return;
+		field[i] = strtoul(at, &at, 10);
+	}
+	c->words.start = (char *)field[0];
+	c->words.end = (char *)field[1];
+	c->environment.start = (char *)field[2];
+	c->environment.end = (char *)field[3];
+}
+
 static int start(struct launch *l)
 {
 	sigset_t all, old;
@@ -191,14 +217,18 @@ static int start(struct launch *l)
 	l->child = (struct child){
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
-		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .environ = environ, .pty_slave = -1, .landlock = -1,
+		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 	};
+	find_words(&l->child);
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = new_process(l);
-	if (pid == 0)
+	if (pid == 0) {
+		/* Its own copy of the launcher's end would keep the socket open after the launcher's death. */
+		sys_close(l->control[0]);
 		child_main(&l->child);
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
 		return error_set(l->error, ERR_LAUNCH_CLONE, -pid, "clone3", "user and other namespaces", l->plan->policy->origin[KEY_USERNS]);

@@ -132,13 +132,26 @@ static void release(struct tty_relay *t)
 	t->master_gone = true;
 }
 
+/* Only the output goes to a terminal, and that stays as it is: what it does to line ends isn't done twice. */
+static void take_output(const struct tty_relay *t)
+{
+	struct termios modes;
+
+	if (tcgetattr(t->outer_out, &modes) < 0)
+		return; /* asked for without any outer terminal: bytes are relayed all the same */
+	modes.c_oflag &= ~(tcflag_t)OPOST;
+	tcsetattr(t->master, TCSANOW, &modes);
+}
+
 /* The first time: the inner terminal begins with the outer one's modes and size. */
 static int take_outer(struct tty_relay *t, struct hutch_error *e)
 {
 	tty_winch(t);
 	t->terminal = tcgetattr(t->outer_in, &t->saved) == 0;
-	if (!t->terminal)
-		return 0; /* asked for without an outer terminal: bytes are relayed all the same */
+	if (!t->terminal) {
+		take_output(t);
+		return 0;
+	}
 	tcsetattr(t->master, TCSANOW, &t->saved);
 	if (in_foreground(t))
 		return make_raw(t, e);

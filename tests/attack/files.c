@@ -260,7 +260,11 @@ static void stdin_write(char **args)
 {
 	static const char *const ways[] = { "/proc/self/fd/0", "/dev/stdin", "/dev/fd/0", "/proc/thread-self/fd/0" };
 
+	struct stat st;
+
 	(void)args;
+	if (!fstat(0, &st) && !S_ISREG(st.st_mode))
+		held("standard input is a copy (mode %o)", st.st_mode);
 	for (size_t i = 0; i < 4; i++)
 		if (open(ways[i], O_WRONLY | O_APPEND) >= 0 || open(ways[i], O_RDWR) >= 0)
 			escaped("%s opens for writing", ways[i]);

@@ -98,7 +98,7 @@ def bare(function):
 def lifetime():
     pid = "pid namespace ends with its init"
     never = "without a pid namespace a process that leaves its session lives on"
-    own = ["--pidns=host"]
+    own = "without a pid namespace init, as subreaper, ends what it finds when the program ends"
     return [
         Custom("G04.daemon", "a daemon (two forks, new session) outlives the run", daemon, pid, control=bare(daemon), mutate=own, never=never),
         Custom("G05.signals", "the same with all signals ignored", daemon, pid, control=bare(daemon), mutate=own, never=never),
@@ -118,7 +118,9 @@ def lifetime():
 
 def group_e(e):
     rows = [
-        Row("E01.caps", "capabilities", ["caps"], "all sets emptied", mutate=["--caps=chown"]),
+        Row("E01.caps", "capabilities", ["caps"], "all sets emptied", mutate=["--caps=chown"],
+            never="a user without namespaces can't empty the bounding set; no_new_privs makes it worthless: see E01.effective"),
+        Row("E01.effective", "effective or permitted capabilities", ["effective"], "all sets emptied", control=NS, mutate=["--caps=chown"]),
         Row("E02.nnp", "no_new_privs is off", ["nnp"], "no_new_privs", mutate="only root may turn it off"),
         Row("E09.setid", "a set-id file is left for the host", ["setid", "{W}"], "system call filter", mutate=["--seccomp=none"], check=set_id_left),
         Row("E09.openat2", "the same by openat2", ["setid-openat2", "{W}"], "system call filter", mutate=["--seccomp=none"], check=set_id_left),
@@ -191,9 +193,10 @@ def group_h():
 
 
 def make_ipc(e):
-    """A System V segment and a POSIX queue of the user."""
+    """A System V segment, a POSIX queue, and a key of the user."""
     code = ("import ctypes\nl=ctypes.CDLL(None)\nl.shmget(%d,4096,0o1666)\n"
-            "r=ctypes.CDLL('librt.so.1')\nr.mq_open(b'/%s',0o100|2,0o666,None)\n" % (e.canaries.key, e.canaries.tag))
+            "r=ctypes.CDLL('librt.so.1')\nr.mq_open(b'/%s',0o100|2,0o666,None)\n"
+            "l.syscall(%d,b'user',b'%s',b'x',1,-4)\n" % (e.canaries.key, e.canaries.tag, 248 if os.uname().machine == "x86_64" else 217, e.canaries.tag))
     subprocess.run(["python3", "-c", code], **e.user.popen_args())
 
 

@@ -189,6 +189,10 @@ static void verdicts_of_the_built_in_filters(void **state)
 		{ "strict", "personality", { 0x40000 }, ERRNO(EPERM), true },
 		{ "default", "seccomp", { 1, 8 }, ERRNO(EPERM), true },
 		{ "default", "seccomp", { 1, 1 }, SECCOMP_RET_ALLOW, true },
+		{ "default", "sendto", { 0, 0, 0, 0x20000000 }, ERRNO(EOPNOTSUPP), true },
+		{ "default", "sendto", { 0, 0, 0, 0x4000 }, SECCOMP_RET_ALLOW, true },
+		{ "default", "prlimit64", { 0 }, SECCOMP_RET_ALLOW, true },
+		{ "default", "prlimit64", { 1 }, ERRNO(EPERM), true },
 		{ "strict", "execveat", { 0 }, ERRNO(EPERM), true },
 	};
 

@@ -264,8 +264,7 @@ static void the_document_is_what_the_generator_says(void **state)
 	snprintf(command, sizeof command, "%s/filtergen --doc", build ? build : "build");
 	g = popen(command, "re");
 	assert_non_null(g);
-	if (!d)
-		fail_msg("docs/security/syscalls.md: %s (the tests run in the top folder)", strerror(errno));
+	assert_non_null(d); /* the tests run in the top folder */
 	for (;;) {
 		char *f = fgets(fresh, sizeof fresh, g), *k = fgets(kept, sizeof kept, d);
 		if (!f && !k)

@@ -182,7 +182,8 @@ def inner_bash(s, c, t):
     t.expect("24 80")
     t.resize(33, 77)
     t.type("trap 'echo changed' WINCH; sleep 0.2; stty size\n")
-    t.expect("33 77")
+    t.expect("33 77\r\nINNER> ")
+    time.sleep(0.2)
     t.resize(34, 78)
     time.sleep(0.3)
     t.type(":\n")
@@ -210,11 +211,45 @@ def pipeline_into_it(s, c, t):
 
 
 @at_shell
+def keyboard_of_a_pipeline(s, c, t):
+    """Where only its output is a terminal, the program can neither read what is typed there nor change its modes."""
+    t.type("echo x | $H run -- bash -c 'echo begun=$((40+2)); stty raw -echo <&1; read -t 2 y <&1; echo got=$y.'\n")
+    t.expect("begun=42")
+    t.type("secret\n")
+    assert "got=secret" not in t.expect(r"got=[^$].*\n")
+    t.expect("secret: command not found")       # the shell has it: the positive control
+    t.expect(PROMPT)
+
+
+@at_shell
+def shared_with_the_caller(s, c, t):
+    """--tty=inherit: one ^C is one SIGINT, and ^Z stops the job."""
+    t.type("$H run --tty=inherit -- bash -c 'trap \"echo int=\\$((40+2))\" INT; echo begun=$((40+2)); sleep 1; sleep 1; echo over'\n")
+    t.expect("begun=42")
+    time.sleep(0.3)
+    t.type(b"\x03")
+    assert t.expect("over\r").count("int=42") == 1
+    t.expect(PROMPT)
+    t.type("$H run --tty=inherit -- cat\n")
+    time.sleep(0.5)
+    t.type(b"\x1a")
+    stopped(t)
+    t.type("fg\n")
+    t.expect(r"fg\r\n[^\n]*cat\r\n")
+    time.sleep(0.3)
+    t.type("word\n")
+    t.expect("word\r\nword\r\n")
+    t.type(b"\x03")
+    t.expect(PROMPT)
+
+
+@at_shell
 def pipeline_out_of_it(s, c, t):
     """^Z stops the whole pipeline, so that the shell notices."""
     t.type("$H run -- sh -c 'test -t 1; echo out=$? >&2; cat' | tr a-z A-Z\n")
     t.expect("out=1")
     t.wait_raw()
+    time.sleep(0.3)         # between vfork and exec of cat a ^Z would hang the shell inside, as in any terminal
     t.type(b"\x1a")
     stopped(t)
     t.type("fg\n")
@@ -369,7 +404,8 @@ def ignored_stays_ignored(s, c):
 
 
 def cases(s, c, who):
-    for f in (cat_stopped_and_resumed, resumed_in_the_background, started_in_the_background, inner_bash, pipeline_into_it, pipeline_out_of_it,
+    for f in (cat_stopped_and_resumed, resumed_in_the_background, started_in_the_background, inner_bash, pipeline_into_it, keyboard_of_a_pipeline,
+              shared_with_the_caller, pipeline_out_of_it,
               inside_a_script, stopped_from_outside, nobody_asked_to_stop, ends_give_the_terminal_back, last_output_is_whole,
               interrupts_a_flood, reopens_its_terminal, without_a_shell, terminal_of_another, terminal_goes_away, ignored_stays_ignored):
         s.case("%s/tty/%s" % (who, f.__name__.replace("_", "-")), f, s, c)
