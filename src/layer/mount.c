@@ -462,6 +462,10 @@ static int hide_keys(struct emit *m, const struct view_entry *e)
 			return -1;
 		op->path2 = "/dev/null";
 		op->flags = OPF_NODE;
+		if (!(op = emit_op(m, OP_ATTR, lists[i], e->origin)))
+			return -1;
+		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
+		op->flags = m->b->host->mount_setattr ? 0 : OPF_CLASSIC;
 	}
 	return 0;
 }

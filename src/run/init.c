@@ -31,9 +31,7 @@ static int drop_privilege(void)
 	struct u_cap_data d[2] = { { .effective = 1u << CAPNO_KILL, .permitted = 1u << CAPNO_KILL }, { 0 } }, none[2] = { { 0 } };
 
 	/* Where the right to signal was never there, none is kept. */
-	if (sys_capset(&h, d) < 0 && sys_capset(&h, none) < 0)
-		return -1;
-	return sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return sys_capset(&h, d) < 0 ? sys_capset(&h, none) : 0;
 }
 
 static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
@@ -169,9 +167,6 @@ void init_main(struct child *c, int payload)
 	sys_close_range(0, 2, 0);
 	if (drop_privilege() < 0)
 		end_all(&i);
-	/* The launching thread may end before its process: from here on the process itself is followed. */
-	if (i.launcher >= 0 && sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0) < 0)
-		end_all(&i);
 	for (;;) {
 		struct pollfd p[3] = { { i.signals, POLLIN, 0 }, { i.control, POLLIN, 0 }, { i.launcher, POLLIN, 0 } };
 		long r = SYS5(SYS_ppoll, p, 3, NULL, NULL, 0);
@@ -218,6 +213,11 @@ static int split(struct child *c, const struct op *op)
 	pid = sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, pid, "prctl PR_SET_DUMPABLE", "init");
+	if (c->plan->policy->no_new_privs && (pid = sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) < 0)
+		return child_fail(c, op, ERR_CREDS_NNP, pid, "prctl PR_SET_NO_NEW_PRIVS", "init");
+	/* The launching thread may end before its process: from here on init follows the process itself. */
+	if (c->launcher >= 0 && (pid = sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)) < 0)
+		return child_fail(c, op, ERR_CREDS_DEATH, pid, "prctl PR_SET_PDEATHSIG", "init");
 	pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");

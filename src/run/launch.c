@@ -181,32 +181,41 @@ static int new_process(struct launch *l)
 	return pid;
 }
 
-/* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. Without /proc there
- * is none inside either, and nobody to read them. */
-static void find_words(struct child *c)
+/* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. */
+static int parse_words(char *text, struct child *c)
 {
-	char text[1024], *at;
+	char *at = strrchr(text, ')'); /* the name may hold anything */
 	unsigned long field[4];
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0)
-		return;
-	text[n] = 0;
-	at = strrchr(text, ')'); /* the name may hold anything */
 	for (int i = 2; at && i < 48; i++)
 		at = strchr(at + 1, ' ');
-	for (int i = 0; i < 4; i++) {
-		if (!at)
-			return;
+	if (!at)
+		return -1;
+	for (int i = 0; i < 4; i++)
 		field[i] = strtoul(at, &at, 10);
-	}
 	c->words.start = (char *)field[0];
 	c->words.end = (char *)field[1];
 	c->environment.start = (char *)field[2];
 	c->environment.end = (char *)field[3];
+	return 0;
+}
+
+static int find_words(struct launch *l)
+{
+	char text[1024];
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	int saved = errno;
+
+	if (fd >= 0)
+		close(fd);
+	/* Without /proc here there is none inside either, and nobody to read them. */
+	if (n <= 0 && !l->host->proc_mounted)
+		return 0;
+	text[n > 0 ? n : 0] = 0;
+	if (n > 0 && parse_words(text, &l->child) == 0)
+		return 0;
+	return error_set(l->error, ERR_LAUNCH_PREPARE, n < 0 ? saved : EPROTO, fd < 0 ? "open" : "read", "/proc/self/stat", NULL);
 }
 
 static int start(struct launch *l)
@@ -220,7 +229,8 @@ static int start(struct launch *l)
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 	};
-	find_words(&l->child);
+	if (find_words(l) < 0)
+		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = new_process(l);
