@@ -11,7 +11,6 @@ int run_command(int argc, char *const argv[]);
 int explain_command(int argc, char *const argv[]);
 int check_command(int argc, char *const argv[]);
 int help_command(int argc, char *const argv[]);
-int inspect_main(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "inspect/inspect.h"
 
 static const struct command {
 	const char *name;

@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include <hutch/hutch.h>
 
 struct arguments {
 	struct inspect_options collect;

@@ -137,4 +137,7 @@ size_t text_columns(const char *s);
 int print_text(FILE *f, const struct report *r, size_t width, bool colour);
 int print_json(FILE *f, const struct report *r);
 
+/* The sub-command. */
+int inspect_main(int argc, char *const argv[]);
+
 #endif

@@ -5,7 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 
-#include "layer/caps_names.h"
+#include "sys/caps_names.h"
 
 static void string(FILE *f, const char *s)
 {

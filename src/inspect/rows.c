@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "layer/caps_names.h"
+#include "sys/caps_names.h"
 
 static const struct { const char *section, *label; enum row_form form; } layout[ROWS] = {
 	[ROW_USER] = { "identity", "user", FORM_WORDS },

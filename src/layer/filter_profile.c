@@ -9,7 +9,7 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
-#include "layer/caps_names.h"
+#include "sys/caps_names.h"
 #include "layer/filter.h"
 #include "layer/filter_build.h"
 

@@ -87,8 +87,10 @@ static int one(struct build *b, const struct seccomp_want *w)
 #define NATIVE AUDIT_ARCH_AARCH64
 #define NR_SOCKET 198
 #endif
+#define X32 0x40000000 /* numbers from here on are x86-64's third ABI; elsewhere there are none */
 #define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define DENY BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
+#define NO_ABI BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS)
 #define ALLOW BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 /* Without namespaces the unix sockets of the session (D-Bus, the display, an agent) are in reach by path, and
@@ -97,25 +99,56 @@ static int one(struct build *b, const struct seccomp_want *w)
  * number here and gets no system calls in this mode. */
 static const struct sock_filter no_socket[] = {
 	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
-	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 1), DENY, ALLOW,
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 1, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 1), DENY, ALLOW,
 };
 static const struct sock_filter no_unix_socket[] = {
 	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
-	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 3),
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 3, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 3),
 	FIELD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1), DENY, ALLOW,
 };
 
-static int stand_in(struct build *b)
+/* compat-abi = deny is part of the built-in filters; with profiles of files alone, or none, it needs one of its own. */
+static const struct sock_filter native_only[] = {
+	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), NO_ABI,
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 0, 1), NO_ABI, ALLOW,
+};
+
+static int add_own(struct build *b, const char *name, const struct sock_filter *words, size_t count, const char *origin)
 {
-	bool none = b->policy->ns[NS_NET].how == NS_NEW;
 	struct plan *p = b->plan;
-	struct op *op = build_op(b, SECTION_SECCOMP, OP_SECCOMP, none ? "no-socket" : "no-unix-socket", b->policy->origin[KEY_USERNS]);
+	struct op *op = build_op(b, SECTION_SECCOMP, OP_SECCOMP, name, origin);
 
 	if (!op)
 		return -1;
 	op->number[0] = p->filter_count;
-	p->filters[p->filter_count++] = none ? (struct filter){ "no-socket", no_socket, COUNT_OF(no_socket) }
-					     : (struct filter){ "no-unix-socket", no_unix_socket, COUNT_OF(no_unix_socket) };
+	p->filters[p->filter_count++] = (struct filter){ name, words, count };
+	return 0;
+}
+
+static int deny_compat(struct build *b)
+{
+	const struct policy *p = b->policy;
+	const char *origin = p->origin[KEY_COMPAT];
+
+	for (size_t i = 0; i < p->seccomp_count; i++) {
+		if (p->seccomp[i].kind != SECCOMP_PROFILE_FILE)
+			return 0;
+	}
+	if (!p->compat_deny)
+		return 0;
+	if (add_own(b, "native-abi-only", native_only, COUNT_OF(native_only), origin) < 0)
+		return -1;
+	return build_row(b, ROW_ENFORCED, "32-bit system calls", "deny", "none", "seccomp filter", NULL, origin);
+}
+
+static int stand_in(struct build *b)
+{
+	bool none = b->policy->ns[NS_NET].how == NS_NEW;
+	const char *origin = b->policy->origin[KEY_USERNS];
+
+	if ((none ? add_own(b, "no-socket", no_socket, COUNT_OF(no_socket), origin)
+		  : add_own(b, "no-unix-socket", no_unix_socket, COUNT_OF(no_unix_socket), origin)) < 0)
+		return -1;
 	return build_row(b, ROW_WEAKER, none ? "network" : "unix sockets", "none", none ? "no socket can be made" : "none can be made", "seccomp filter",
 			 "without a network namespace there is no loopback either", b->policy->origin[KEY_USERNS]);
 }
@@ -124,13 +157,14 @@ int seccomp_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
 
-	if (layer_never(b) && b->host->seccomp_filter && stand_in(b) < 0)
+	/* Asked for, or the only line: a kernel without filters can't run this. */
+	if ((p->seccomp_count || p->compat_deny || layer_never(b)) && !b->host->seccomp_filter)
+		return error_set(b->error, ERR_SECCOMP_MISSING, 22, "seccomp", "this kernel", p->origin[KEY_SECCOMP]);
+	if ((layer_never(b) && stand_in(b) < 0) || deny_compat(b) < 0)
 		return -1;
 	if (!p->seccomp_count)
 		return build_row(b, ROW_OPEN, "system calls", "none", "all", "-", "no filter", p->origin[KEY_SECCOMP]);
-	if (!b->host->seccomp_filter)
-		return error_set(b->error, ERR_SECCOMP_MISSING, 22, "seccomp", "this kernel", p->origin[KEY_SECCOMP]);
-	/* Profiles of files first: the built-in filters refuse to stack listeners, not filters, so any order holds. */
+	/* In the order given: the built-in filters refuse listeners, not further filters. */
 	for (size_t i = 0; i < p->seccomp_count; i++) {
 		if (one(b, &p->seccomp[i]) < 0)
 			return -1;

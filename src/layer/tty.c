@@ -6,7 +6,8 @@ static bool wants_pty(const struct build *b)
 {
 	const struct policy *p = b->policy;
 
-	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && b->host->fd_tty[0]);
+	/* Any of 0-2: through the caller's own terminal the program could read what is typed and change its modes. */
+	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && (b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2]));
 }
 
 int tty_compile(struct build *b)
@@ -15,8 +16,10 @@ int tty_compile(struct build *b)
 
 	if (wants_pty(b)) {
 		b->plan->private_tty = true;
-		if (!build_op(b, SECTION_TTY, OP_PTY, "/dev/ptmx", p->origin[KEY_TTY]))
+		struct op *op = build_op(b, SECTION_TTY, OP_PTY, "/dev/ptmx", p->origin[KEY_TTY]);
+		if (!op)
 			return -1;
+		op->number[0] = p->tty == TTY_PRIVATE; /* standard input is replaced whatever it is */
 		return build_row(b, ROW_ENFORCED, "terminal", "private", "a pseudo terminal of its own", "relay in the launcher", NULL, p->origin[KEY_TTY]);
 	}
 	if (p->tty == TTY_INHERIT) {
@@ -26,5 +29,8 @@ int tty_compile(struct build *b)
 	}
 	if (!build_op(b, SECTION_TTY, OP_SETSID, NULL, p->origin[KEY_TTY]))
 		return -1;
+	if (b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2])
+		return build_row(b, ROW_OPEN, "terminal", "none", "a session of its own, but 0-2 are the caller's terminal", "setsid",
+				 "it can be read and its modes changed through them; redirect them, or leave tty = auto", p->origin[KEY_TTY]);
 	return build_row(b, ROW_ENFORCED, "terminal", "none", "a session of its own, no terminal", "setsid", NULL, p->origin[KEY_TTY]);
 }

@@ -64,7 +64,7 @@ int child_op_PTY(struct child *c, const struct op *op)
 		return child_fail(c, op, ERR_PTY, r, "ioctl TIOCSCTTY", NULL);
 	/* Only what was a terminal is replaced: a pipe on standard output stays one. */
 	for (int fd = 0; fd < 3; fd++) {
-		if ((is_terminal(fd) || fd == 0) && (r = sys_dup3(slave, fd, 0)) < 0)
+		if ((is_terminal(fd) || (fd == 0 && op->number[0])) && (r = sys_dup3(slave, fd, 0)) < 0)
 			return child_fail(c, op, ERR_PTY, r, "dup3", NULL);
 	}
 	c->pty_slave = slave;

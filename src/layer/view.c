@@ -231,7 +231,7 @@ static int add_rules(struct build *b, struct view *v)
 		e->noexec = r->noexec;
 		e->size = r->size;
 		e->inodes = r->inodes;
-		e->mode = r->mode ? r->mode : r->kind == RULE_FILE || r->kind == RULE_FILE_FD ? 0444 : r->kind == RULE_TMPFS ? 0755 : 0755;
+		e->mode = r->mode ? r->mode : r->kind == RULE_FILE || r->kind == RULE_FILE_FD ? 0444 : 0755;
 		e->data = r->data;
 		e->data_len = r->data_len;
 		e->fd = r->fd;

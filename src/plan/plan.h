@@ -133,7 +133,7 @@ struct plan {
 	size_t opened_count, opened_cap;
 	struct row *rows;
 	size_t row_count, row_cap;
-	struct filter filters[8];
+	struct filter filters[10]; /* eight of the policy, and up to two of our own */
 	size_t filter_count;
 
 	uint64_t clone_flags;       /* CLONE_NEW* of the child's clone3 */

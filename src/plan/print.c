@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "layer/caps_names.h"
+#include "sys/caps_names.h"
 #include "sys/uapi.h"
 
 static const char *const op_names[OP_KINDS] = {

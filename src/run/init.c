@@ -147,7 +147,7 @@ void init_main(struct child *c, int payload)
 	i.signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	c->keep_count = 0;
 	/* The lock of the allocated id stays held for as long as anything may run under it. */
-	int held[4] = { i.control, i.launcher, i.signals, c->id_lock }, kept[4];
+	int held[4] = { i.control, i.launcher, i.signals, c->id_lock }, kept[4] = { 0 };
 	for (int k = 0; k < 4; k++) {
 		/* sorted insertion */
 		size_t at = c->keep_count;

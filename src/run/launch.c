@@ -308,7 +308,7 @@ static int take_joined(struct launch *l)
 static int take_terminal(struct launch *l, int master)
 {
 	struct hutch_run *r = l->run;
-	int out = isatty(1) ? 1 : 0;
+	int in = 0, out = isatty(1) ? 1 : isatty(0) ? 0 : 2;
 
 	if (master < 0 || r->have_tty) {
 		if (master >= 0)
@@ -320,8 +320,13 @@ static int take_terminal(struct launch *l, int master)
 		close(master);
 		return error_nomem(l->error);
 	}
-	/* A private terminal may be asked for without an outer one: then the ends are 0 and 1 as they are. */
-	if (tty_open(r->tty, 0, isatty(0) ? out : 1, master, l->error) < 0)
+	/* Input that is no terminal went in by itself: then the keyboard isn't the program's. A private terminal may
+	 * be asked for without an outer one: then the ends are 0 and 1 as they are. */
+	if (!isatty(0) && l->plan->policy->tty == TTY_AUTO)
+		in = -1;
+	else if (!isatty(0))
+		out = 1;
+	if (tty_open(r->tty, in, out, master, l->error) < 0)
 		return -1;
 	r->have_tty = true;
 	return 0;

@@ -58,7 +58,7 @@ static void relay_stdin(struct hutch_run *r)
 		r->stdin_len = (size_t)n;
 		r->stdin_off = 0;
 	}
-	n = write(r->stdin_to, r->stdin_buffer + r->stdin_off, r->stdin_len - r->stdin_off);
+	n = write_quietly(r->stdin_to, r->stdin_buffer + r->stdin_off, r->stdin_len - r->stdin_off);
 	if (n > 0)
 		r->stdin_off += (size_t)n;
 	else if (errno != EAGAIN && errno != EINTR)

@@ -277,7 +277,7 @@ static void read_inner(struct tty_relay *t)
 }
 
 /* A reader of a pipe that went away would end the whole calling program: the signal is taken back. */
-static ssize_t write_quietly(int fd, const char *s, size_t len)
+ssize_t write_quietly(int fd, const void *s, size_t len)
 {
 	static const struct timespec now = { 0, 0 };
 	sigset_t block, old, pending;

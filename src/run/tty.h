@@ -36,4 +36,8 @@ void tty_winch(struct tty_relay *t);   /* the outer window changed its size */
 void tty_suspend(struct tty_relay *t); /* before the launcher stops itself: outer terminal cooked */
 /* After SIGCONT: raw again, size copied anew; or the background, where the shell put us there. */
 int tty_resume(struct tty_relay *t, struct hutch_error *e);
+
+/* write(2) whose SIGPIPE never reaches the host program. */
+ssize_t write_quietly(int fd, const void *s, size_t len);
+
 #endif
