@@ -70,7 +70,10 @@ child_step() {
 	[ -f "$build/lint/gcc/build.ninja" ] || gcc_step
 	ninja -C "$build/lint/gcc" --quiet libhutch-core.a && tools/check_child.py "$build/lint/gcc"
 }
-source_step() { tools/check_source.py "$build/lint/gcc"; }
+source_step() {
+	[ -f "$build/lint/gcc/build.ninja" ] || gcc_step
+	ninja -C "$build/lint/gcc" --quiet libhutch-core.a libhutch.so.0.1.0 && tools/check_source.py "$build/lint/gcc"
+}
 
 # The command needs nothing of the engine but the public header and the leaf helpers.
 api_step() {

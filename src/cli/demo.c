@@ -91,7 +91,7 @@ static int64_t now_ms(void)
 /* Reads to the end, but never more than a report and never longer than the deadline. */
 static int receive(int fd, struct report *r, const char *where)
 {
-	int64_t end = now_ms() + DEADLINE_SECONDS * 1000;
+	int64_t end = now_ms() + INT64_C(1000) * DEADLINE_SECONDS;
 	size_t got = 0;
 	bool ended = false;
 
@@ -174,6 +174,7 @@ static int plan_inside(struct stage *s, hutch_policy *policy, hutch_plan **plan,
 {
 	char share[600];
 	char *const words[] = {
+		/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): a number and its unit are one word */
 		"--ro", share, "--rlimit-as", TEXT(DEMO_LIMIT_MIB) "M", "--", s->program, "inspect", "--wire", "--try-create",
 		"--alloc", TEXT(DEMO_BOUND_MIB), "--dir", "/shared", NULL,
 	};

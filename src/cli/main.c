@@ -2,6 +2,7 @@
  * Runs in: parent. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,8 @@ int main(int argc, char *argv[])
 {
 	if (reopen_stdio() < 0)
 		return HUTCH_EXIT_FAILED;
+	/* An ignored SIGCHLD survives exec, and the kernel then reaps our children before we can ask how they ended. */
+	signal(SIGCHLD, SIG_DFL);
 	if (getauxval(AT_SECURE)) {
 		fputs("hutch: it must not be installed setuid or with file capabilities, and refuses to run so\n", stderr);
 		return HUTCH_EXIT_FAILED;

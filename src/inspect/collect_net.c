@@ -69,7 +69,7 @@ static void add_address(struct seen_interface *n, const struct sockaddr *a, cons
 /* Where netlink sockets are refused: IPv4 only, and only interfaces that have such an address. */
 static int collect_by_ioctl(struct report *r)
 {
-	struct ifreq list[64];
+	struct ifreq list[64] = { 0 };
 	struct ifconf conf = { .ifc_len = sizeof list, .ifc_req = list };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), bad = 0;
 

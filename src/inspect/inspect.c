@@ -51,7 +51,7 @@ static const char *value_of(const char *name, int argc, char *const argv[], int 
 
 	if (!strncmp(argv[*at], name, n) && argv[*at][n] == '=')
 		return argv[*at] + n + 1;
-	if (strcmp(argv[*at], name) || *at + 1 >= argc)
+	if (strcmp(argv[*at], name) || *at + 1 >= argc || !argv[*at + 1])
 		return NULL;
 	return argv[++*at];
 }

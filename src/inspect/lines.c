@@ -199,9 +199,9 @@ void lines_make(struct lines *l, const struct row *row, size_t width, size_t max
 		items[i] = safe_text(row->items[i]);
 		l->failed |= !items[i];
 	}
-	if (!l->failed && row->form == FORM_LINES)
+	if (items && !l->failed && row->form == FORM_LINES)
 		make_lines(l, row, items, width, max);
-	else if (!l->failed)
+	else if (items && !l->failed)
 		make_words(l, row, items, width, max);
 	for (size_t i = 0; items && i < row->count; i++)
 		free(items[i]);

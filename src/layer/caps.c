@@ -38,7 +38,8 @@ int caps_compile(struct build *b)
 		op->number[0] = p->caps;
 	}
 	if (build_row(b, p->caps ? ROW_OPEN : ROW_ENFORCED, "capabilities", p->caps ? "some" : "none",
-		      p->caps ? arena_printf(b->plan->arena, "mask %#llx", (unsigned long long)p->caps) : "none in the five sets", "capset, prctl", NULL, p->origin[KEY_CAPS]) < 0)
+		      p->caps ? arena_printf(b->plan->arena, "mask %#llx", (unsigned long long)p->caps) : "none in the five sets", "capset, prctl",
+		      p->caps & (UINT64_C(1) << CAPNO_SYS_ADMIN) ? "with sys_admin the file rules can be taken away from inside" : NULL, p->origin[KEY_CAPS]) < 0)
 		return -1;
 	return no_new_privs(b);
 }

@@ -1,6 +1,7 @@
 /* Landlock and seccomp.
  * Runs in: child. */
 #include <linux/filter.h>
+#include <sys/stat.h>
 
 #include "layer/layer.h"
 #include "sys/sys.h"
@@ -30,6 +31,11 @@ int child_op_LANDLOCK_PATH(struct child *c, const struct op *op)
 		return 0;
 	if (rule.fd < 0)
 		return child_fail(c, op, ERR_LANDLOCK_RULE, rule.fd, "openat", NULL);
+	struct stat st;
+	if (op->number[3] && (SYS2(SYS_fstat, rule.fd, &st) < 0 || st.st_dev != op->number[1] || st.st_ino != op->number[2])) {
+		sys_close(rule.fd);
+		return child_fail(c, op, ERR_MOUNT_SWAPPED, 0, NULL, NULL);
+	}
 	r = sys_landlock_add(c->landlock, U_LANDLOCK_RULE_PATH, &rule);
 	sys_close(rule.fd);
 	return r < 0 ? child_fail(c, op, ERR_LANDLOCK_RULE, r, "landlock_add_rule", NULL) : 0;

@@ -117,10 +117,16 @@ static const char *home_inside(const struct policy *p)
 int env_compile(struct build *b, struct view *v)
 {
 	const struct policy *p = b->policy;
-	struct env_list l = { 0 };
+	size_t cap = 0;
+	const char **items = arena_grow(b->plan->arena, NULL, 0, &cap, sizeof *items);
+	struct env_list l = { .items = items, .cap = cap };
 	bool as_is = p->host_root && p->keep_env;
 
 	v->home = home_inside(p);
+	if (!items)
+		return error_nomem(b->error);
+	/* An empty environment is a list too: its end is there before the first variable. */
+	items[0] = NULL;
 	if (!as_is) {
 		if (env_set(b, &l, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") < 0 ||
 		    env_set(b, &l, "HOME", v->home) < 0 || env_set(b, &l, "USER", "user") < 0 || env_set(b, &l, "LOGNAME", "user") < 0 ||
@@ -134,11 +140,6 @@ int env_compile(struct build *b, struct view *v)
 	}
 	if (from_caller(b, &l) < 0 || apply_rules(b, &l) < 0)
 		return -1;
-	if (!l.items) {
-		l.items = arena_alloc(b->plan->arena, sizeof *l.items);
-		if (!l.items)
-			return error_nomem(b->error);
-	}
 	v->env = l.items;
 	b->plan->envp = (char *const *)l.items;
 	return build_row(b, p->keep_env ? ROW_OPEN : ROW_ENFORCED, "environment", p->keep_env ? "keep" : "clean",

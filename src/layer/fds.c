@@ -53,7 +53,10 @@ int fds_compile(struct build *b)
 	}
 	if (stdin_file(b) < 0)
 		return -1;
-	return build_row(b, ROW_ENFORCED, "descriptors", "0-2 and named", p->fd_count ? arena_printf(b->plan->arena, "0-2 and %zu more", p->fd_count) : "0-2",
+	if (p->fd_count)
+		return build_row(b, ROW_OPEN, "descriptors", "0-2 and named", arena_printf(b->plan->arena, "0-2 and %zu more", p->fd_count), "close_range",
+				 "a kept file can be reopened through /proc/self/fd with every right that its mode gives the program", p->origin[KEY_FD]);
+	return build_row(b, ROW_ENFORCED, "descriptors", "0-2 and named", "0-2",
 			 "close_range", NULL, p->origin[KEY_FD]);
 }
 

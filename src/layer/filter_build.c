@@ -98,7 +98,7 @@ static void load(struct code *c, size_t offset)
 /* Both architectures are little-endian: the lower half comes first. */
 static void load_arg(struct code *c, unsigned arg, bool high)
 {
-	load(c, offsetof(struct seccomp_data, args) + 8 * arg + (high ? 4 : 0));
+	load(c, offsetof(struct seccomp_data, args) + sizeof(uint64_t) * arg + (high ? 4 : 0));
 }
 
 static void test(struct code *c, uint16_t op, uint32_t k, uint8_t yes, uint8_t no)

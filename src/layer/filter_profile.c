@@ -245,7 +245,7 @@ static int comparison(struct profile *p, int object, struct cmp *c)
 	};
 	static const char *const keys[] = { "index", "value", "valueTwo", "op" };
 	int index = present(p, object, "index"), op = present(p, object, "op"), value = present(p, object, "value"), two = present(p, object, "valueTwo");
-	uint64_t n, v = 0, w = 0;
+	uint64_t n = 0, v = 0, w = 0;
 
 	if (p->t[object].type != JSMN_OBJECT || index < 0 || op < 0 || value < 0)
 		return bad(p, "an args entry is an object of index, value and op", &p->t[object]);

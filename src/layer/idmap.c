@@ -137,7 +137,7 @@ static int without_userns(struct build *b)
 	if (b->plan->keep_identity)
 		return identity(b, b->host->euid, b->host->egid);
 	b->plan->allocate_id = root && !b->policy->user_given;
-	if (b->policy->user_given && root && b->policy->user_uid == 0)
+	if (b->policy->user_given && root && (b->policy->user_uid == 0 || b->policy->user_gid == 0))
 		return error_set(b->error, ERR_ID_OWN_FORBIDDEN, 0, NULL, "user 0 without a user namespace", b->policy->origin[KEY_USER]);
 	if (b->policy->user_given && !root && b->policy->user_uid != b->host->euid)
 		return error_set(b->error, ERR_ID_UNMAPPED, 0, NULL, arena_printf(b->plan->arena, "%u", b->policy->user_uid), b->policy->origin[KEY_USER]);

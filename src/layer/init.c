@@ -9,7 +9,7 @@ int init_compile(struct build *b)
 
 	b->plan->need_init = p->init;
 	if (!p->init)
-		return build_row(b, ROW_OPEN, "init", "no", "the program itself is PID 1", "-", "it must reap; signals without a handler don't reach it", p->origin[KEY_INIT]);
+		return build_row(b, ROW_OPEN, "init", "no", "the program itself is PID 1", "-", "it must reap; signals without a handler don't reach it; it can undo its end with the launcher", p->origin[KEY_INIT]);
 	if (!build_op(b, SECTION_INIT, pidns ? OP_INIT : OP_SUBREAPER, NULL, p->origin[KEY_INIT]))
 		return -1;
 	if (pidns)

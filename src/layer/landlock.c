@@ -29,6 +29,16 @@ static int allow_path(struct build *b, const char *path, uint64_t access, uint64
 	return op ? 0 : -1;
 }
 
+/* The rule just made holds for this very inode. */
+static void vet(struct build *b, const struct host_file *f)
+{
+	struct op *op = &b->plan->ops[b->plan->op_count - 1];
+
+	op->number[1] = f->dev;
+	op->number[2] = f->ino;
+	op->number[3] = 1;
+}
+
 static uint64_t access_of(const struct view_entry *e)
 {
 	uint64_t a = e->file ? FILE_READ : DIR_READ;
@@ -50,8 +60,14 @@ static int file_rules(struct build *b, const struct view *v, uint64_t handled)
 		const struct view_entry *e = &v->entries[i];
 		if (e->kind != VIEW_BIND && e->kind != VIEW_TMPFS && e->kind != VIEW_DEVICE)
 			continue;
-		if (allow_path(b, mounts ? e->dst : e->src ? e->src : e->dst, access_of(e), handled, e->origin) < 0)
+		/* The host's directory of that name is no stand-in for a private one. */
+		if (!mounts && e->kind == VIEW_TMPFS)
+			continue;
+		if (allow_path(b, mounts ? e->dst : e->src, access_of(e), handled, e->origin) < 0)
 			return -1;
+		/* What is granted is the inode that was looked at; under mounts the bind has checked it. */
+		if (!mounts && e->host)
+			vet(b, e->host);
 	}
 	if (mounts) {
 		if (b->policy->rootfs && allow_path(b, "/", DIR_READ | (b->policy->rootfs_rw ? DIR_WRITE : 0), handled, "rootfs") < 0)
@@ -72,6 +88,27 @@ static int file_rules(struct build *b, const struct view *v, uint64_t handled)
 	return 0;
 }
 
+/* Landlock only adds rights: below a wider grant a narrower one holds nothing. */
+static int check_narrower(struct build *b, const struct view *v)
+{
+	for (size_t i = 0; i < v->count; i++) {
+		const struct view_entry *e = &v->entries[i];
+		for (size_t k = 0; e->kind == VIEW_BIND && k < v->count; k++) {
+			const struct view_entry *o = &v->entries[k];
+			if (o == e || o->kind != VIEW_BIND || !path_below(e->src, o->src) || !((o->rw && !e->rw) || (!o->noexec && e->noexec)))
+				continue;
+			if (!e->named) {
+				if (build_row(b, ROW_WEAKER, e->dst, e->rw ? "read-write" : "read-only", "the rights of what is above", "Landlock", o->src, e->origin) < 0)
+					return -1;
+				continue;
+			}
+			error_set(b->error, ERR_NS_CONFLICT, 0, NULL, e->src, e->origin);
+			return error_detail(b->error, "with userns = never it keeps the rights of %s (%s): Landlock can only grant", o->src, o->origin);
+		}
+	}
+	return 0;
+}
+
 /* What the default view gives by files that hutch writes itself must come from the host here. */
 static int never_extras(struct build *b, uint64_t handled)
 {
@@ -83,6 +120,7 @@ static int never_extras(struct build *b, uint64_t handled)
 			continue;
 		if (allow_path(b, read[i], (f->mode & 0170000) == 0040000 ? DIR_READ : LL_READ_FILE, handled, "system") < 0)
 			return -1;
+		vet(b, f);
 	}
 	if (b->plan->private_tty && (allow_path(b, "/dev/ptmx", LL_READ_FILE | LL_WRITE_FILE | LL_IOCTL_DEV, handled, "default") < 0 || allow_path(b, "/dev/pts", LL_READ_FILE | LL_WRITE_FILE | LL_IOCTL_DEV, handled, "default") < 0))
 		return -1;
@@ -116,7 +154,8 @@ static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t 
 	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP isn't covered, nor is listen(2) without bind, which takes a random port", p->origin[KEY_TCP_CONNECT]) < 0)
 		return -1;
 	return build_row(b, scoped ? ROW_ENFORCED : ROW_MISSING, "signal and abstract socket scope", "scoped", scoped ? "scoped" : "-", "Landlock",
-			 scoped ? NULL : "this kernel's Landlock has no scopes (6.12 has); the namespaces hold", p->origin[KEY_LANDLOCK]);
+			 scoped ? NULL : never ? "this kernel's Landlock has no scopes (6.12 has): the user's other processes can be signalled"
+				       : "this kernel's Landlock has no scopes (6.12 has); the namespaces hold", p->origin[KEY_LANDLOCK]);
 }
 
 int landlock_compile(struct build *b, const struct view *v)
@@ -156,6 +195,8 @@ int landlock_compile(struct build *b, const struct view *v)
 	op->number[2] = scoped;
 	/* The structure grew with the versions; an older kernel takes only its own size. */
 	op->number[3] = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+	if (never && check_narrower(b, v) < 0)
+		return -1;
 	if (files && (file_rules(b, v, handled) < 0 || (never && never_extras(b, handled) < 0)))
 		return -1;
 	if (ports(b, &p->tcp_connect, LL_NET_CONNECT, p->origin[KEY_TCP_CONNECT]) < 0 || ports(b, &p->tcp_bind, LL_NET_BIND, p->origin[KEY_TCP_BIND]) < 0)

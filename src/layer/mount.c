@@ -126,9 +126,13 @@ static int mount_point_exists(struct emit *m, const struct view_entry *e, const 
  * points themselves. */
 static int pin_parents(struct emit *m, const struct view_entry *e, const struct place *p)
 {
-	if (!p->under || p->under->kind != VIEW_BIND || !p->under->rw)
+	bool rw = p->under ? p->under->kind == VIEW_BIND && p->under->rw
+			   : m->whole_tree && (m->b->policy->host_root || m->b->policy->rootfs_rw);
+	size_t start = p->under ? strlen(p->under->dst) : 0;
+
+	if (!rw)
 		return 0;
-	for (const char *s = e->dst + strlen(p->under->dst) + 1; (s = strchr(s, '/')); s++) {
+	for (const char *s = e->dst + start + 1; (s = strchr(s, '/')); s++) {
 		const char *dir = arena_strndup(m->b->plan->arena, e->dst, (size_t)(s - e->dst));
 		struct op *op;
 		if (!dir)

@@ -87,6 +87,7 @@ static int one(struct build *b, const struct seccomp_want *w)
 #define NATIVE AUDIT_ARCH_AARCH64
 #define NR_SOCKET 198
 #endif
+#define NR_IO_URING_SETUP 425 /* a ring makes sockets, too */
 #define X32 0x40000000 /* numbers from here on are x86-64's third ABI; elsewhere there are none */
 #define FIELD(name) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, name))
 #define DENY BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
@@ -99,11 +100,13 @@ static int one(struct build *b, const struct seccomp_want *w)
  * number here and gets no system calls in this mode. */
 static const struct sock_filter no_socket[] = {
 	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
-	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 1, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 1), DENY, ALLOW,
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 2, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_IO_URING_SETUP, 1, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 1), DENY, ALLOW,
 };
 static const struct sock_filter no_unix_socket[] = {
 	FIELD(arch), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE, 1, 0), DENY,
-	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 3, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 3),
+	FIELD(nr), BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32, 4, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_IO_URING_SETUP, 3, 0),
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NR_SOCKET, 0, 3),
 	FIELD(args[0]), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1), DENY, ALLOW,
 };
 

@@ -14,5 +14,8 @@ int verify_compile(struct build *b)
 	op->number[3] = b->policy->no_new_privs;
 	if (b->policy->ns[NS_USER].how == NS_JOIN && !b->policy->user_given)
 		op->flags = OPF_NOVERIFY; /* of the ids: only the joined namespace knows them */
+	/* A hostile tree could name /proc/self/exe as the program: that is the launcher's own file, outside of it. */
+	if (b->policy->rootfs && !build_op(b, SECTION_VERIFY, OP_EXEC_CHECK, b->plan->exec_path, "default"))
+		return -1;
 	return 0;
 }

@@ -77,6 +77,7 @@ enum plan_section {
 	X(LANDLOCK_PORT, "landlock-port") /* number: port, access */ \
 	X(LANDLOCK_RESTRICT, "landlock-restrict") \
 	X(VERIFY, "verify") /* number: caps, uid, gid … what /proc/self/status must say */ \
+	X(EXEC_CHECK, "program-file") /* path leads, interpreters included, through no magic link of /proc */ \
 	X(SECCOMP, "seccomp") /* number[0] = index of plan->filters */ \
 	X(EXEC, "exec") /* path */
 enum op_kind {

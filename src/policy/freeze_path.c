@@ -313,10 +313,10 @@ static int collect(struct freeze *f, struct placed_list *list)
 		const struct draft_line *l = f->order[i];
 		struct placed *items, p = { .rule = { .fd = -1, .origin = l->origin, .strength = l->strength }, .line = l };
 		int r = parse_rule(f, l, &p.rule);
-		if (r < 0)
-			return -1;
-		if (r)
+		if (r > 0)
 			continue;
+		if (r < 0 || !p.rule.dst)
+			return -1;
 		if (!p.rule.dst[1]) {
 			bad_path(f, l, "a rule can't take the place of the root itself");
 			return error_remedy(f->error, "--rootfs DIR takes a tree as the root, --host-root the host's own");

@@ -70,6 +70,13 @@ static int arm_parent_death(struct child *c)
 	return r < 0 ? child_fail(c, NULL, ERR_CREDS_DEATH, r, "prctl", NULL) : 0;
 }
 
+static int closed_to_peers(struct child *c)
+{
+	int r = c->plan->joins && !c->plan->userns_new ? sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) : 0;
+
+	return r < 0 ? child_fail(c, NULL, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_DUMPABLE", NULL) : 0;
+}
+
 /* After joining: the process that goes on is made in the joined namespaces, as the launcher's own child. */
 static int enter_joined(struct child *c)
 {
@@ -89,6 +96,7 @@ static int enter_joined(struct child *c)
 
 void child_main(struct child *c)
 {
+	must(c, closed_to_peers(c));                 /* who lives in a joined namespace must not look into us */
 	must(c, child_section(c, SECTION_JOIN));     /* while the caller's rights still count */
 	must(c, enter_joined(c));                    /* a pid namespace takes effect for children only */
 	must(c, arm_parent_death(c));                /* then look whether the launcher is there: its GO is the proof */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,11 @@
 #include "run/run.h"
 #include "run/sync.h"
 #include "sys/sys.h"
+
+/* linux/magic.h: NSFS_MAGIC, PID_FS_MAGIC (newer than some headers), PROC_SUPER_MAGIC */
+#define NSFS 0x6e736673ul
+#define PIDFS 0x50494446ul
+#define PROCFS 0x9fa0ul
 
 struct launch {
 	const struct plan *plan;
@@ -58,6 +64,7 @@ static int check_kept(struct launch *l)
 
 	for (size_t i = 0; i < p->fd_count; i++) {
 		struct stat st;
+		struct statfs fs;
 		int flags = fcntl(p->fds[i], F_GETFL);
 		const char *bad = NULL;
 		if (flags < 0 || fstat(p->fds[i], &st) < 0)
@@ -70,6 +77,8 @@ static int check_kept(struct launch *l)
 			bad = S_ISDIR(st.st_mode) ? "it is a directory" : S_ISSOCK(st.st_mode) ? "it is a socket" : "it is a terminal or device";
 		else if (!(st.st_mode & S_IFMT))
 			bad = "it is an anonymous kernel object";
+		else if (fstatfs(p->fds[i], &fs) == 0 && ((unsigned long)fs.f_type == NSFS || (unsigned long)fs.f_type == PIDFS || (unsigned long)fs.f_type == PROCFS))
+			bad = "it is a namespace, a process or a file of /proc";
 		if (!bad)
 			continue;
 		error_set(l->error, ERR_FD_KEEP, flags < 0 ? EBADF : 0, flags < 0 ? "fcntl" : NULL, NULL, p->origin[KEY_FD]);
@@ -289,8 +298,11 @@ static int take_joined(struct launch *l)
 
 	if (!l->plan->joins)
 		return 0;
-	if (poll(p, 2, SETUP_DEADLINE_MS) <= 0)
-		return silent_end(l, -ETIMEDOUT);
+	do
+		r = poll(p, 2, SETUP_DEADLINE_MS);
+	while (r < 0 && errno == EINTR);
+	if (r <= 0)
+		return silent_end(l, r < 0 ? -errno : -ETIMEDOUT);
 	if (!(p[0].revents & POLLIN))
 		return read_status(l, &ready) < 0 ? -1 : silent_end(l, -EPROTO);
 	r = sync_receive(l->control[0], &m, NULL, 0);
@@ -385,8 +397,17 @@ static int converse(struct launch *l)
 static void end_failed(struct launch *l)
 {
 	struct hutch_run *r = l->run;
+	struct message m;
+	pid_t sibling = 0;
 
+	/* The process that goes on after joining may be there without our having heard of it. */
+	if (l->plan->joins && l->control[0] >= 0 && sync_receive(l->control[0], &m, NULL, 0) == 1 && m.type == MSG_PID)
+		sibling = m.a;
 	close_fd(&l->control[0]);
+	if (sibling > 0 && kill(sibling, SIGKILL) == 0) {
+		while (waitpid(sibling, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
 	if (r->pid > 0) {
 		kill(r->pid, SIGKILL); /* not yet reaped, so the number can't be another's */
 		while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)

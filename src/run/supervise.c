@@ -125,8 +125,12 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 		return 2;
 	}
 	/* What init had to say may still lie in the socket. */
-	while (r->control >= 0 && r->report.end == HUTCH_END_NONE)
-		on_message(r);
+	for (int more = 1; r->control >= 0 && more && r->report.end == HUTCH_END_NONE;) {
+		struct pollfd p = { r->control, POLLIN, 0 };
+		more = poll(&p, 1, 0) > 0;
+		if (more)
+			on_message(r);
+	}
 	r->reaped = true;
 	if (!r->plan->need_init) {
 		set_end(r, s.si_code, s.si_status);
@@ -200,6 +204,8 @@ int hutch_run_kill(hutch_run *r, struct hutch_error *e)
 		return 0;
 	/* Not reaped, so the number is still its own. As a subreaper it must end its orphans itself. */
 	if (r->plan->need_init && !(r->plan->clone_flags & U_CLONE_NEWPID)) {
+		if (r->control >= 0)
+			sync_send(r->control, &(struct message){ .type = MSG_SIGNAL, .a = SIGKILL }, -1);
 		close_fd(&r->control);
 		return 0;
 	}
