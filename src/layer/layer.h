@@ -94,7 +94,9 @@ int child_wait_go(struct child *c);
 int child_section(struct child *c, enum plan_section s);
 uint32_t child_id(const struct child *c, uint64_t id); /* the allocated id in place of its stand-in */
 /* PID 1 or subreaper: never returns. */
-void init_main(struct child *c, int payload) __attribute__((noreturn));
+void init_main(struct child *c, int payload, int gate) __attribute__((noreturn));
+/* Tells the launcher of c->error. */
+void child_report(struct child *c);
 
 /* Fills c->error from the operation and returns -1. */
 int child_fail(struct child *c, const struct op *op, enum error_id id, int result, const char *call, const char *subject);

@@ -37,12 +37,17 @@ int child_section(struct child *c, enum plan_section s)
 	return 0;
 }
 
-static void give_up(struct child *c) __attribute__((noreturn));
-static void give_up(struct child *c)
+void child_report(struct child *c)
 {
 	struct { uint32_t tag; struct hutch_error error; } record = { STATUS_ERROR, *c->error };
 
 	sys_write(c->status, &record, sizeof record);
+}
+
+static void give_up(struct child *c) __attribute__((noreturn));
+static void give_up(struct child *c)
+{
+	child_report(c);
 	sys_exit(125);
 }
 

@@ -137,19 +137,11 @@ static void on_control(struct init *i)
 	i->control = -1; /* the launcher is gone and may be: go on alone */
 }
 
-void init_main(struct child *c, int payload)
+/* Closes all but these; sorted insertion of a few. */
+static int hold_only(struct child *c, const int *held, size_t count, int *kept)
 {
-	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
-			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
-	uint64_t all = ~UINT64_C(0);
-
-	/* Blocked since before the clone. */
-	i.signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	c->keep_count = 0;
-	/* The lock of the allocated id stays held for as long as anything may run under it. */
-	int held[4] = { i.control, i.launcher, i.signals, c->id_lock }, kept[4] = { 0 };
-	for (int k = 0; k < 4; k++) {
-		/* sorted insertion */
+	for (size_t k = 0; k < count; k++) {
 		size_t at = c->keep_count;
 		if (held[k] < 0)
 			continue;
@@ -162,11 +154,44 @@ void init_main(struct child *c, int payload)
 	}
 	c->keep = kept;
 	c->stdin_fd = -1;
-	if (child_close_others(c) < 0 || i.signals < 0)
+	return child_close_others(c);
+}
+
+/* What init needs before the program may run. A failure travels like any other of set-up. */
+static int set_up(struct child *c, struct init *i, int gate)
+{
+	uint64_t all = ~UINT64_C(0);
+	int r;
+
+	/* Blocked since before the clone. */
+	i->signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
+	if (i->signals < 0)
+		return child_fail(c, NULL, ERR_LAUNCH_PREPARE, i->signals, "signalfd4", "init");
+	/* The lock of the allocated id stays held for as long as anything may run under it. */
+	int held[] = { i->control, i->launcher, i->signals, c->id_lock, c->status, gate }, kept[COUNT_OF(held)] = { 0 };
+	if (hold_only(c, held, COUNT_OF(held), kept) < 0)
+		return -1;
+	r = sys_close_range(0, 2, 0);
+	for (int fd = 0; r < 0 && fd < 3; fd++)
+		sys_close(fd);
+	r = drop_privilege();
+	return r < 0 ? child_fail(c, NULL, ERR_CREDS_CAPS, r, "capset", "init") : 0;
+}
+
+void init_main(struct child *c, int payload, int gate)
+{
+	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
+			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
+
+	if (set_up(c, &i, gate) < 0) {
+		child_report(c);
 		end_all(&i);
-	sys_close_range(0, 2, 0);
-	if (drop_privilege() < 0)
+	}
+	/* Everything is in place: the program's process, which waits at the gate, goes on. */
+	if (sys_write(gate, "", 1) != 1)
 		end_all(&i);
+	sys_close(gate);
+	sys_close(c->status);
 	for (;;) {
 		struct pollfd p[3] = { { i.signals, POLLIN, 0 }, { i.control, POLLIN, 0 }, { i.launcher, POLLIN, 0 } };
 		long r = SYS5(SYS_ppoll, p, 3, NULL, NULL, 0);
@@ -202,6 +227,20 @@ static int payload_session(struct child *c)
 	return r < 0 ? child_fail(c, NULL, ERR_PTY, r, "ioctl TIOCSPGRP", "the program's job") : 0;
 }
 
+/* Init says when it is ready to follow the program; its end means abort. */
+static int wait_at_gate(struct child *c, const struct op *op, const int gate[2])
+{
+	char byte;
+	long n;
+
+	sys_close(gate[1]);
+	do
+		n = sys_read(gate[0], &byte, 1);
+	while (n == -EINTR);
+	sys_close(gate[0]);
+	return n == 1 ? 0 : child_fail(c, op, ERR_LAUNCH_HANDSHAKE, n < 0 ? (int)n : 0, "read", "init");
+}
+
 static int split(struct child *c, const struct op *op)
 {
 	int pid;
@@ -218,14 +257,19 @@ static int split(struct child *c, const struct op *op)
 	/* The launching thread may end before its process: from here on init follows the process itself. */
 	if (c->launcher >= 0 && (pid = sys_prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0)) < 0)
 		return child_fail(c, op, ERR_CREDS_DEATH, pid, "prctl PR_SET_PDEATHSIG", "init");
+	int gate[2], r = sys_pipe2(gate, O_CLOEXEC);
+	if (r < 0)
+		return child_fail(c, op, ERR_LAUNCH_PREPARE, r, "pipe2", "init");
 	pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");
 	if (pid > 0)
-		init_main(c, pid);
+		init_main(c, pid, gate[1]);
 	/* If init goes, so does the program; a pid namespace sees to it as well. */
-	int r = sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	return r < 0 ? child_fail(c, op, ERR_CREDS_DEATH, r, "prctl", NULL) : payload_session(c);
+	r = sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (r < 0)
+		return child_fail(c, op, ERR_CREDS_DEATH, r, "prctl", NULL);
+	return wait_at_gate(c, op, gate) < 0 ? -1 : payload_session(c);
 }
 
 int child_op_INIT(struct child *c, const struct op *op)
