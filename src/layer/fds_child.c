@@ -69,21 +69,6 @@ int child_op_FD_NULL(struct child *c, const struct op *op)
 	return r < 0 ? child_fail(c, op, ERR_FD_STDIO, r, "dup3", NULL) : 0;
 }
 
-static void fd_path(char out[32], int fd)
-{
-	static const char prefix[] = "/proc/self/fd/";
-	char digits[12];
-	size_t n = 0, at = sizeof prefix - 1;
-
-	__builtin_memcpy(out, prefix, at);
-	do
-		digits[n++] = (char)('0' + fd % 10);
-	while (fd /= 10);
-	while (n)
-		out[at++] = digits[--n];
-	out[at] = 0;
-}
-
 int child_op_STDIN_READONLY(struct child *c, const struct op *op)
 {
 	struct u_mount_attr attr = { .attr_set = U_MOUNT_ATTR_RDONLY };
@@ -97,7 +82,7 @@ int child_op_STDIN_READONLY(struct child *c, const struct op *op)
 	int r = sys_mount_setattr(tree, "", U_AT_EMPTY_PATH, &attr);
 	if (r < 0)
 		return child_fail(c, op, ERR_STDIN, r, "mount_setattr", NULL);
-	fd_path(path, tree);
+	sys_fd_path(path, tree);
 	int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
 	if (fd < 0)
 		return child_fail(c, op, ERR_STDIN, fd, "openat", NULL);

@@ -17,21 +17,6 @@ static unsigned long classic_flags(uint64_t attr)
 	       (attr & U_MOUNT_ATTR_NODEV ? MS_NODEV : 0) | (attr & U_MOUNT_ATTR_NOEXEC ? MS_NOEXEC : 0);
 }
 
-static void proc_path(char out[32], int fd)
-{
-	static const char prefix[] = "/proc/self/fd/";
-	char digits[12];
-	size_t n = 0, at = sizeof prefix - 1;
-
-	__builtin_memcpy(out, prefix, at);
-	do
-		digits[n++] = (char)('0' + fd % 10);
-	while (fd /= 10);
-	while (n)
-		out[at++] = digits[--n];
-	out[at] = 0;
-}
-
 /* Component by component, for kernels or filters without openat2: same guarantee, no link is followed. */
 static int walk_by_hand(const char *path)
 {
@@ -132,7 +117,7 @@ static int bind_classic(struct child *c, const struct op *op)
 
 	if (to < 0)
 		return child_fail(c, op, ERR_MOUNT_ATTACH, to, "openat2", NULL);
-	proc_path(path, to);
+	sys_fd_path(path, to);
 	r = sys_mount(op->path2, path, NULL, MS_BIND | (op->flags & OPF_RECURSIVE ? MS_REC : 0), NULL);
 	sys_close(to);
 	if (r < 0)
@@ -143,7 +128,7 @@ static int bind_classic(struct child *c, const struct op *op)
 	if (check_source(c, op, to) < 0)
 		return -1;
 	r = (int)SYS2(SYS_fstatfs, to, &s);
-	proc_path(path, to);
+	sys_fd_path(path, to);
 	if (r >= 0)
 		r = sys_mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | classic_flags(op->attr_set) | ((unsigned long)s.f_flags & (OTHER_MS | MS_NOATIME | MS_NODIRATIME | MS_RELATIME)), NULL);
 	sys_close(to);
@@ -350,7 +335,7 @@ static int new_fs_walk(struct child *c, const struct op *op, const char *type, c
 
 	if (to < 0)
 		return child_fail(c, op, ERR_MOUNT_ATTACH, to, "openat2", NULL);
-	proc_path(path, to); /* of the descriptor itself: nothing is looked up again */
+	sys_fd_path(path, to); /* of the descriptor itself: nothing is looked up again */
 	r = sys_mount(type, path, type, classic_flags(op->attr_set), options);
 	sys_close(to);
 	return r < 0 ? child_fail(c, op, !__builtin_strcmp(type, "proc") ? ERR_MOUNT_PROC : ERR_MOUNT_FS, r, "mount", NULL) : 0;
@@ -478,7 +463,7 @@ int child_op_MASK_FILE(struct child *c, const struct op *op)
 	tree = r < 0 ? r : sys_open_tree(mnt, "masked", U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC);
 	if (r >= 0 && tree >= 0) {
 		char path[32];
-		proc_path(path, mnt);
+		sys_fd_path(path, mnt);
 		r = sys_umount2(path, MNT_DETACH);
 	}
 	sys_close(mnt);

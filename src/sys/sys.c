@@ -37,6 +37,21 @@ long sys_call(long nr, long a, long b, long c, long d, long e, long f)
 #error "hutch knows the system call convention of x86_64 and aarch64 only"
 #endif
 
+void sys_fd_path(char out[32], int fd)
+{
+	static const char prefix[] = "/proc/self/fd/";
+	char digits[12];
+	size_t n = 0, at = sizeof prefix - 1;
+
+	__builtin_memcpy(out, prefix, at);
+	do
+		digits[n++] = (char)('0' + fd % 10);
+	while (fd /= 10);
+	while (n)
+		out[at++] = digits[--n];
+	out[at] = 0;
+}
+
 void sys_exit(int code)
 {
 	for (;;)

@@ -74,6 +74,8 @@ static inline int sys_pidfd_open(pid_t pid, unsigned flags) { return (int)SYS2(N
 static inline int sys_pidfd_send_signal(int fd, int sig) { return (int)SYS4(NR_pidfd_send_signal, fd, sig, 0, 0); }
 static inline int sys_execve(const char *path, char *const *argv, char *const *envp) { return (int)SYS3(SYS_execve, path, argv, envp); }
 static inline int sys_umask(unsigned m) { return (int)SYS1(SYS_umask, m); }
+/* "/proc/self/fd/N": the file behind a descriptor as a path, with nothing looked up again. */
+void sys_fd_path(char out[32], int fd);
 void sys_exit(int code) __attribute__((noreturn));
 
 #endif
