@@ -183,9 +183,9 @@ static int new_process(struct launch *l)
 	};
 	int pid = sys_clone3(&a);
 
-	/* Filtered, or before 5.5: the old call takes the same flags but one, and that one the plan then leaves to
-	 * unshare. Handlers can't run meanwhile: every signal is blocked until exec, which resets them. */
-	if (pid == -ENOSYS || (pid == -EPERM && !l->host->clone3))
+	/* Filtered, or before 5.5, and planned so: the old call takes the same flags but one, and that one the plan
+	 * leaves to unshare. Where the plan counts on clone3, a refusal is a refusal: no namespace goes missing. Handlers can't run meanwhile: every signal is blocked until exec, which resets them. */
+	if ((pid == -ENOSYS || pid == -EPERM) && !l->host->clone3)
 		pid = (int)SYS5(SYS_clone, (a.flags & 0xffffff00ull & ~(U_CLONE_CLEAR_SIGHAND | U_CLONE_PIDFD)) | SIGCHLD, 0, 0, 0, 0);
 	return pid;
 }
