@@ -76,20 +76,46 @@ HUTCH_API int hutch_run_signal(hutch_run *r, int signal, struct hutch_error *e);
 HUTCH_API void hutch_run_suspend(hutch_run *r);
 HUTCH_API int hutch_run_kill(hutch_run *r, struct hutch_error *e);  /* ends every process in it */
 
-enum hutch_end { HUTCH_END_NONE, HUTCH_END_EXITED, HUTCH_END_SIGNALLED, HUTCH_END_KILLED /* the whole sandbox, from outside */ };
+/* How a run ended, as one word of the report. A limit that only makes calls fail (memory, pids, disk) is named when it
+ * was hit and the program then ended badly; where a signal is all that the kernel leaves (file-size), a program that
+ * raises it by itself looks the same, within that limit. */
+enum hutch_end {
+	HUTCH_END_NONE, HUTCH_END_EXITED, HUTCH_END_SIGNALLED, HUTCH_END_KILLED /* the whole sandbox, from outside */,
+	HUTCH_END_WALL_TIME, HUTCH_END_CPU_TIME, HUTCH_END_MEMORY, HUTCH_END_PIDS, HUTCH_END_OUTPUT, HUTCH_END_FILE_SIZE,
+	HUTCH_END_DISK, HUTCH_END_SYSCALL_DENIED
+};
+/* The word: "exited", "wall-time"…; static text. */
+HUTCH_API const char *hutch_end_name(enum hutch_end end);
+/* Name of a system call by number; arch is an AUDIT_ARCH_*. Static text, NULL = unknown. */
+HUTCH_API const char *hutch_syscall_name(uint32_t arch, int number);
+/* Numbers that this host can't tell are -1. */
 struct hutch_report {
 	enum hutch_end end;
-	int exit_code, signal;
+	int exit_code, signal;                /* of the program, whatever the word; signal 0 = it exited */
 	bool core_dumped;
 	int64_t wall_us, user_us, system_us;  /* from exec to end; CPU of the program and the children it waited for */
 	int64_t setup_us;                     /* from hutch_spawn to exec */
-	int64_t max_rss_kib;
+	int64_t max_rss_kib;                  /* of the largest single process */
+	int64_t tree_user_us, tree_system_us; /* of every process that anybody in the sandbox waited for, set-up included */
+	int64_t minor_faults, major_faults, voluntary_switches, involuntary_switches; /* of the same */
+	int64_t read_bytes, write_bytes;      /* from and to block devices, of the same */
+	int64_t cgroup_cpu_us;                /* of every process that ever ran in it */
+	int64_t seen_cpu_us;                  /* without a cgroup, of a run that was killed: what /proc said just before */
+	int64_t memory_peak, swap_peak, pids_peak; /* bytes, bytes, processes; without a cgroup: the greatest that was seen */
+	int64_t oom_kills, memory_hits, pids_hits; /* how often the limit was met */
+	int64_t throttled_periods, throttled_us;   /* by the limit of processors */
+	int64_t stdout_bytes, stderr_bytes;   /* through the launcher */
+	int32_t denied_call;                  /* number of the denied system call that ended it, -1 = none */
+	uint32_t denied_arch;                 /* its AUDIT_ARCH_* */
 };
 /* Blocks until the end (steps by itself). May be called again: same answer. */
 HUTCH_API int hutch_run_wait(hutch_run *r, struct hutch_report *out, struct hutch_error *e);
 HUTCH_API int hutch_report_exit_status(const struct hutch_report *r); /* as a shell would say: code or 128+n */
-/* JSON object; malloc'd. */
+/* The numbers as a JSON object; malloc'd. */
 HUTCH_API char *hutch_report_json(const struct hutch_report *r);
+/* The whole record of an ended run: numbers, each limit and how near the run came, the effective table.
+ * json: one object of docs/report.schema.json, else text of several lines; malloc'd. NULL = no memory, or not ended. */
+HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
 /* Kills if it still runs, reaps, frees. */
 HUTCH_API void hutch_run_free(hutch_run *r);
 

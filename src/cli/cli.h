@@ -36,14 +36,15 @@ struct report_to {
 	const char *path; /* as asked for; "-" = standard error, NULL = not by name */
 	int fd;           /* -1 = none */
 	bool own;         /* opened here */
+	bool text;        /* for a person: --report - */
 };
 /* Words of the report options: how many were taken, 0 = none, -1 = error. */
 int report_option(struct report_to *r, int argc, char *const argv[], int at, struct hutch_error *e);
 /* Opened before the program runs: nothing inside can swap its name. -1 = said on standard error. */
 int report_open(struct report_to *r);
-/* Writes and frees json (NULL = out of memory) and closes. -1 = said on standard error. */
+/* Writes and frees the record (NULL = out of memory) and closes. -1 = said on standard error. */
 int report_write(struct report_to *r, char *json);
-/* The record of a run that never reached exec; malloc'd. */
-char *report_failure(const struct hutch_error *e);
+/* The record of a run that never reached exec; malloc'd. text: a line, for the error itself was printed. */
+char *report_failure(const struct hutch_error *e, bool text);
 
 #endif

@@ -33,7 +33,7 @@ static int failed(struct options *o, const struct hutch_error *e)
 	int status = cli_error(e);
 
 	if (o->report.fd >= 0)
-		report_write(&o->report, report_failure(e));
+		report_write(&o->report, report_failure(e, o->report.text));
 	if (strcmp(e->layer, "exec"))
 		return status;
 	return e->errnum == ENOENT ? HUTCH_EXIT_NOT_FOUND : HUTCH_EXIT_NOT_EXEC;
@@ -137,6 +137,29 @@ static int supervise(hutch_run *r, int signals, struct hutch_error *e)
 	}
 }
 
+/* What the exit status alone can't say. */
+static void say_end(const struct hutch_report *r)
+{
+	static const char *const words[] = {
+		[HUTCH_END_KILLED] = "the whole sandbox was ended from outside, or its PID 1 failed",
+		[HUTCH_END_WALL_TIME] = "ended: its time by the clock (wall-time) is over",
+		[HUTCH_END_CPU_TIME] = "ended: its processor time (cpu-time) is used up",
+		[HUTCH_END_MEMORY] = "ended: it needed more memory than its limit",
+		[HUTCH_END_PIDS] = "failed after it met its limit of processes (pids)",
+		[HUTCH_END_OUTPUT] = "ended: it wrote more than output-max",
+		[HUTCH_END_FILE_SIZE] = "ended: a file grew beyond rlimit-fsize",
+		[HUTCH_END_DISK] = "failed after it had filled a private file system (tmp-size, tmp-inodes)",
+		[HUTCH_END_SYSCALL_DENIED] = "ended: it made a system call that its filter denies",
+	};
+
+	const char *call = r->end == HUTCH_END_SYSCALL_DENIED ? hutch_syscall_name(r->denied_arch, r->denied_call) : NULL;
+
+	if (call)
+		fprintf(stderr, "hutch: run: %s: %s\n", words[r->end], call);
+	else if ((size_t)r->end < sizeof words / sizeof *words && words[r->end])
+		fprintf(stderr, "hutch: run: %s\n", words[r->end]);
+}
+
 static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_error *e)
 {
 	/* Before the start, so that a signal that comes meanwhile isn't lost. */
@@ -150,15 +173,14 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 		/* The program ran: whatever the error's layer, this is no failed exec. */
 		hutch_run_free(r);
 		if (o->report.fd >= 0)
-			report_write(&o->report, report_failure(e));
+			report_write(&o->report, report_failure(e, o->report.text));
 		return cli_error(e);
 	}
-	if (report.end == HUTCH_END_KILLED)
-		fputs("hutch: run: the whole sandbox was ended from outside, or its PID 1 failed\n", stderr);
+	say_end(&report);
 	status = hutch_report_exit_status(&report);
+	if (o->report.fd >= 0 && report_write(&o->report, hutch_run_report(r, !o->report.text)) < 0)
+		status = HUTCH_EXIT_FAILED;
 	hutch_run_free(r);
-	if (o->report.fd >= 0 && report_write(&o->report, hutch_report_json(&report)) < 0)
-		return HUTCH_EXIT_FAILED;
 	return status;
 }
 

@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 
 #include "layer/layer.h"
+#include "run/sync.h"
 #include "sys/sys.h"
 
 #define SECCOMP_MODE_FILTER_OP 1u
+#define SECCOMP_NEW_LISTENER 8ul /* linux/seccomp.h: SECCOMP_FILTER_FLAG_NEW_LISTENER */
 
 /* The ruleset is the only descriptor that two operations share; it lives in the child's stack of slots. */
 int child_op_LANDLOCK_RULESET(struct child *c, const struct op *op)
@@ -61,7 +63,13 @@ int child_op_SECCOMP(struct child *c, const struct op *op)
 {
 	const struct filter *f = &c->plan->filters[op->number[0]];
 	struct sock_fprog program = { (unsigned short)f->count, (struct sock_filter *)(uintptr_t)f->words };
-	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, 0, &program);
+	bool listen = op->flags & OPF_LISTEN;
+	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, listen ? SECCOMP_NEW_LISTENER : 0, &program);
 
+	if (listen && r >= 0) {
+		int fd = r;
+		r = sync_send(c->control, &(struct message){ .type = MSG_LISTENER }, fd);
+		sys_close(fd);
+	}
 	return r < 0 ? child_fail(c, op, ERR_SECCOMP_LOAD, r, "seccomp", NULL) : 0;
 }

@@ -5,13 +5,20 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+bool output_relayed(const struct build *b, unsigned fd)
+{
+	const struct policy *p = b->policy;
+
+	return fd && (p->output_limited || (fd == 1 ? p->stdout_file : p->stderr_file));
+}
+
 static int check_stdio(struct build *b)
 {
 	static const char *const names[] = { "standard input", "standard output", "standard error" };
 
 	for (int i = 0; i < 3; i++) {
 		mode_t m = b->host->fd_mode[i];
-		if (!b->host->fd_open[i] || b->policy->fd_any_kind)
+		if (!b->host->fd_open[i] || b->policy->fd_any_kind || output_relayed(b, (unsigned)i))
 			continue;
 		if (S_ISDIR(m) || S_ISBLK(m) || (b->host->fd_flags[i] & O_PATH)) {
 			error_set(b->error, ERR_FD_STDIO, 0, NULL, names[i], "caller");
@@ -45,8 +52,9 @@ int fds_compile(struct build *b)
 	if (check_stdio(b) < 0)
 		return -1;
 	for (unsigned i = 0; i < 3; i++) {
-		struct op *op = b->host->fd_open[i] ? NULL : build_op(b, SECTION_FDS, OP_FD_NULL, NULL, "default");
-		if (!b->host->fd_open[i] && !op)
+		bool there = b->host->fd_open[i] || output_relayed(b, i);
+		struct op *op = there ? NULL : build_op(b, SECTION_FDS, OP_FD_NULL, NULL, "default");
+		if (!there && !op)
 			return -1;
 		if (op)
 			op->number[0] = i;

@@ -52,6 +52,11 @@ int child_close_others(struct child *c)
 		if (r < 0)
 			return child_fail(c, NULL, ERR_STDIN, r, "dup3", NULL);
 	}
+	for (int fd = 1; fd < 3; fd++) {
+		int r = c->output[fd] >= 0 ? sys_dup3(c->output[fd], fd, 0) : 0;
+		if (r < 0)
+			return child_fail(c, NULL, ERR_FD_STDIO, r, "dup3", NULL);
+	}
 	return 0;
 }
 

@@ -34,6 +34,7 @@ const struct view_entry *view_find(const struct view *v, const char *path);
 const char *view_host_path(struct build *b, const struct view *v, const char *inside);
 bool path_below(const char *path, const char *ancestor);      /* at or below */
 bool layer_has_mounts(const struct build *b);                 /* own mount namespace and a root to build */
+bool output_relayed(const struct build *b, unsigned fd);      /* fd 1, 2: a pipe to the launcher stands there */
 bool layer_never(const struct build *b);                      /* no user namespace: Landlock is the first line */
 
 /* ---- compile, in the order of the spine ---- */
@@ -41,6 +42,8 @@ int signals_compile(struct build *b);
 int fds_compile(struct build *b);
 int ns_compile(struct build *b);
 int idmap_compile(struct build *b);
+int cgroup_compile(struct build *b);
+int limits_compile(struct build *b);
 int uts_compile(struct build *b);
 int timens_compile(struct build *b);
 int net_compile(struct build *b);
@@ -81,6 +84,7 @@ struct child {
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */
 	int stdin_fd;               /* read end of the relay pipe, -1 = none */
+	int output[3];              /* 1, 2: write ends of the output pipes, -1 = none */
 	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
 	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */

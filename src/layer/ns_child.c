@@ -23,6 +23,13 @@ int child_op_SETNS(struct child *c, const struct op *op)
 	return r < 0 ? child_fail(c, op, ERR_NS_JOIN, r, "setns", NULL) : 0;
 }
 
+int child_op_CGROUPNS(struct child *c, const struct op *op)
+{
+	int r = sys_unshare(U_CLONE_NEWCGROUP);
+
+	return r < 0 ? child_fail(c, op, ERR_NS_MISSING, r, "unshare", "cgroup") : 0;
+}
+
 int child_op_HOSTNAME(struct child *c, const struct op *op)
 {
 	int r = sys_sethostname(op->path, length(op->path));

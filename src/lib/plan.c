@@ -86,6 +86,8 @@ static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hut
 		return -1;
 	if (!full && (out->policy.map == MAP_AUTO || out->policy.map == MAP_EXPLICIT))
 		host_probe_ids(&out->host);
+	if (policy_limits(&out->policy))
+		host_probe_cgroups(&out->host, out->policy.cgroup_parent);
 	return plan_compile(&out->policy, &out->host, &out->arena, &out->plan, e);
 }
 

@@ -11,7 +11,7 @@ int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct
 	struct build b = { .policy = p, .host = h, .plan = out, .error = e };
 	struct view v = { 0 };
 	static compile_step *const before_mounts[] = {
-		ns_compile, signals_compile, fds_compile, timens_compile, idmap_compile, uts_compile, net_compile,
+		ns_compile, signals_compile, fds_compile, timens_compile, idmap_compile, cgroup_compile, limits_compile, uts_compile, net_compile,
 		sysctl_compile,
 	};
 	static compile_step *const after_mounts[] = {

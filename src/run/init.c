@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <asm/ioctls.h>
 
@@ -17,6 +18,7 @@ struct init {
 	int control, signals, launcher, payload;
 	bool alone; /* PID 1 of its namespace: its end ends all */
 	bool follow;
+	const struct plan *plan;
 };
 
 static void clear(char *start, char *end)
@@ -34,12 +36,29 @@ static int drop_privilege(void)
 	return sys_capset(&h, d) < 0 ? sys_capset(&h, none) : 0;
 }
 
+/* Is one of the private file systems full? Their number and places are the plan's. */
+static bool disk_full(const struct plan *p)
+{
+	for (size_t k = p->section_start[SECTION_MOUNT]; k < p->section_start[SECTION_MOUNT + 1]; k++) {
+		const struct op *op = &p->ops[k];
+		char path[256] = "/";
+		struct statfs fs;
+		if (op->kind != OP_TMPFS || !op->path)
+			continue;
+		copy_bounded(path + 1, sizeof path - 1, op->path);
+		if (SYS2(SYS_statfs, path, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0))
+			return true;
+	}
+	return false;
+}
+
 static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
 {
 	struct message m = {
 		.type = MSG_ENDED, .a = s->si_code, .b = s->si_status,
 		.user_us = u->ru_utime.tv_sec * 1000000LL + u->ru_utime.tv_usec,
 		.system_us = u->ru_stime.tv_sec * 1000000LL + u->ru_stime.tv_usec, .max_rss_kib = u->ru_maxrss,
+		.reserved = disk_full(i->plan),
 	};
 
 	sync_send(i->control, &m, -1);
@@ -153,7 +172,7 @@ static int hold_only(struct child *c, const int *held, size_t count, int *kept)
 		c->keep_count++;
 	}
 	c->keep = kept;
-	c->stdin_fd = -1;
+	c->stdin_fd = c->output[1] = c->output[2] = -1;
 	return child_close_others(c);
 }
 
@@ -181,7 +200,7 @@ static int set_up(struct child *c, struct init *i, int gate)
 void init_main(struct child *c, int payload, int gate)
 {
 	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
-			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
+			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher, .plan = c->plan };
 
 	if (set_up(c, &i, gate) < 0) {
 		child_report(c);

@@ -28,7 +28,8 @@ struct launch {
 	const struct host *host;
 	struct hutch_run *run;
 	struct hutch_error *error;
-	int control[2], status[2], relay[2];
+	int control[2], status[2], relay[2], output[3][2];
+	bool born;               /* in its cgroup of version 2 */
 	int *slots;
 	int *keep;
 	size_t keep_count;
@@ -119,6 +120,8 @@ static int open_channels(struct launch *l)
 		return prepare_error(l, "pipe2");
 	if (l->plan->relay_stdin && pipe2(l->relay, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
+	if (output_open(l->run, l->output, l->error) < 0)
+		return -1;
 	if (l->plan->die_with_launcher && l->plan->need_init) {
 		l->launcher = sys_pidfd_open(getpid(), 0);
 		if (l->launcher < 0 && l->launcher != -ENOSYS && l->launcher != -EPERM) {
@@ -142,7 +145,7 @@ static void collect_keep(struct launch *l)
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1] };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -161,7 +164,7 @@ static int prepare(struct launch *l)
 	const struct plan *p = l->plan;
 
 	l->slots = calloc(p->opened_count + 1, sizeof *l->slots);
-	l->keep = calloc(p->opened_count + p->policy->fd_count + p->policy->rule_count + 8, sizeof *l->keep);
+	l->keep = calloc(p->opened_count + p->policy->fd_count + p->policy->rule_count + 10, sizeof *l->keep);
 	if (!l->slots || !l->keep)
 		return error_nomem(l->error);
 	memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
@@ -169,7 +172,7 @@ static int prepare(struct launch *l)
 		return -1;
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;
-	if (open_slots(l) < 0 || open_channels(l) < 0)
+	if (open_slots(l) < 0 || open_channels(l) < 0 || cgroup_make(l->run, l->error) < 0)
 		return -1;
 	collect_keep(l);
 	return 0;
@@ -177,11 +180,20 @@ static int prepare(struct launch *l)
 
 static int new_process(struct launch *l)
 {
+	int birth = l->plan->joins || !l->host->clone3 ? -1 : cgroup_birth(l->run);
 	struct u_clone_args a = {
 		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
-	int pid = sys_clone3(&a);
+	int pid;
+
+	/* Born in its cgroup: moving a process there waits for an RCU grace period, milliseconds. */
+	if (birth >= 0) {
+		a.flags |= U_CLONE_INTO_CGROUP;
+		a.cgroup = (uint64_t)birth;
+	}
+	l->born = birth >= 0;
+	pid = sys_clone3(&a);
 
 	/* Filtered, or before 5.5, and planned so: the old call takes the same flags but one, and that one the plan
 	 * leaves to unshare. Where the plan counts on clone3, a refusal is a refusal: no namespace goes missing. Handlers can't run meanwhile: every signal is blocked until exec, which resets them. */
@@ -237,6 +249,7 @@ static int start(struct launch *l)
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
+		.output = { -1, l->output[1][1], l->output[2][1] },
 	};
 	if (find_words(l) < 0)
 		return -1;
@@ -249,12 +262,16 @@ static int start(struct launch *l)
 		child_main(&l->child);
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0 && l->born && (pid == -EACCES || pid == -EOPNOTSUPP || pid == -EBUSY))
+		return error_set(l->error, ERR_CGROUP_JOIN, -pid, "clone3", l->run->cgroups[0].path, l->plan->policy->origin[KEY_CGROUP_PARENT]);
 	if (pid < 0)
 		return error_set(l->error, ERR_LAUNCH_CLONE, -pid, "clone3", "user and other namespaces", l->plan->policy->origin[KEY_USERNS]);
 	l->run->pid = pid;
 	close_fd(&l->control[1]);
 	close_fd(&l->status[1]);
 	close_fd(&l->relay[0]);
+	close_fd(&l->output[1][1]);
+	close_fd(&l->output[2][1]);
 	return 0;
 }
 
@@ -344,34 +361,48 @@ static int take_terminal(struct launch *l, int master)
 	return 0;
 }
 
+/* What the child hands over before the program starts: the terminal's master, the filter's listener. */
+static int take_descriptor(struct launch *l)
+{
+	struct message m;
+	int fd, r = sync_receive(l->control[0], &m, &fd, 0);
+
+	if (r == 1 && m.type == MSG_PTY)
+		return take_terminal(l, fd);
+	if (r == 1 && m.type == MSG_LISTENER && l->plan->listen && l->run->listener < 0 && fd >= 0) {
+		l->run->listener = fd;
+		return 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return silent_end(l, r < 0 ? r : 0);
+}
+
 static int wait_for_exec(struct launch *l)
 {
 	int64_t deadline = clock_us() + SETUP_DEADLINE_MS * 1000LL;
 	bool ready = false;
 
 	for (;;) {
-		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { l->plan->private_tty && !l->run->have_tty ? l->control[0] : -1, POLLIN, 0 } };
+		bool more = (l->plan->private_tty && !l->run->have_tty) || (l->plan->listen && l->run->listener < 0);
+		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { more ? l->control[0] : -1, POLLIN, 0 } };
 		int64_t left = deadline - clock_us();
 		int n = poll(p, 2, left > 0 ? (int)(left / 1000) : 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return silent_end(l, n < 0 ? -errno : -ETIMEDOUT);
-		if (p[1].revents & POLLIN) {
-			struct message m;
-			int fd, r = sync_receive(l->control[0], &m, &fd, 0);
-			if (r != 1 || m.type != MSG_PTY) {
-				if (fd >= 0)
-					close(fd);
-				return silent_end(l, r < 0 ? r : 0);
-			}
-			if (take_terminal(l, fd) < 0)
-				return -1;
-		}
+		if ((p[1].revents & POLLIN) && take_descriptor(l) < 0)
+			return -1;
 		if (p[0].revents) {
 			int r = read_status(l, &ready);
+			if (r < 0)
+				return -1;
+			/* Both were sent before the program's start. */
+			if (r && l->plan->listen && l->run->listener < 0)
+				return take_descriptor(l);
 			if (r)
-				return r < 0 ? -1 : 0;
+				return 0;
 		}
 	}
 }
@@ -385,6 +416,11 @@ static int converse(struct launch *l)
 		return -1;
 	if (r->pidfd < 0)
 		r->pidfd = sys_pidfd_open(r->pid, 0);
+	/* Before the word to go on: nothing of it may run outside of its limits. */
+	if (cgroup_join(r, r->pid, l->born, l->error) < 0 || cgroup_scope(r, l->host, r->pid, l->error) < 0)
+		return -1;
+	if (watch_start(r, l->error) < 0)
+		return -1;
 	if (idmap_write(l->plan, l->host, r->pid, r->allocated_id, l->error) < 0)
 		return -1;
 	sent = sync_send(l->control[0], &(struct message){ .type = MSG_GO }, -1);
@@ -422,18 +458,33 @@ static void end_failed(struct launch *l)
 	r->reaped = true;
 	close_fd(&r->pidfd);
 	close_fd(&r->id_lock);
+	close_fd(&r->listener);
+	watch_stop(r);
+	output_done(r);
+	cgroup_remove(r);
+}
+
+static void clear_run(struct hutch_run *r, const struct plan *p)
+{
+	r->plan = p;
+	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
+	for (size_t i = 0; i < RUN_CGROUPS; i++)
+		r->cgroups[i].fd = -1;
+	for (size_t i = 0; i < COUNT_OF(r->output); i++)
+		r->output[i] = (struct output){ .from = -1, .to = -1 };
+	report_clear(&r->report);
+	r->started_us = clock_us();
 }
 
 int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, struct hutch_error *e)
 {
 	struct launch l = {
 		.plan = p, .host = h, .run = r, .error = e, .control = { -1, -1 }, .status = { -1, -1 }, .relay = { -1, -1 }, .launcher = -1,
+		.output = { { -1, -1 }, { -1, -1 }, { -1, -1 } },
 	};
 	int result;
 
-	r->plan = p;
-	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_to = -1;
-	r->started_us = clock_us();
+	clear_run(r, p);
 	result = prepare(&l);
 	if (result == 0)
 		result = start(&l);
@@ -450,12 +501,17 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	close_fd(&l.status[1]);
 	close_fd(&l.relay[0]);
 	close_fd(&l.launcher);
+	for (int i = 1; i < 3; i++) {
+		close_fd(&l.output[i][0]);
+		close_fd(&l.output[i][1]);
+	}
 	if (result < 0) {
 		close_fd(&l.relay[1]);
 		return -1;
 	}
 	r->control = l.control[0];
 	r->exec_us = clock_us();
+	watch_run(r);
 	if (l.relay[1] >= 0) {
 		r->stdin_to = l.relay[1];
 		r->stdin_from = 0;

@@ -8,17 +8,46 @@
 #include "plan/plan.h"
 #include "run/tty.h"
 
+struct tally;
+
+/* The launcher's own clockwork over a run. */
+struct watch {
+	int timer;               /* -1 = nothing to watch */
+	int64_t wall_at;         /* clock_us() of its end, 0 = none */
+	int64_t kill_at;         /* end of the grace period, 0 = none */
+	enum hutch_end why;      /* which limit ended it */
+	struct tally *tally;     /* processes seen, without a cgroup; NULL = not needed */
+};
+
+/* One cgroup of this run; the descriptor's lock says that its launcher lives. */
+struct run_cgroup { int fd; char *path; };
+#define RUN_CGROUPS CG_CONTROLLERS
+
+/* What the program writes, on its way through the launcher. */
+struct output {
+	int from, to;            /* -1 = done */
+	bool own;                /* to was opened by us */
+	uint64_t count;
+	char *buffer;
+	size_t len, off;
+};
+
 struct hutch_run {
 	const struct plan *plan;
 	pid_t pid;               /* first process, outside: ours to reap */
 	int pidfd, control;
 	int id_lock;             /* held while the allocated id is in use, -1 = none */
 	uint32_t allocated_id;
-	bool have_tty, reaped, stopped;
+	bool have_tty, reaped, stopped, disk_full;
 	struct tty_relay *tty;
 	int stdin_from, stdin_to; /* relay of a file, -1 = none */
 	char *stdin_buffer;
 	size_t stdin_len, stdin_off;
+	struct run_cgroup cgroups[RUN_CGROUPS]; /* as plan->cgroups */
+	struct run_cgroup leaf;  /* where the launcher went to, fd -1 = nowhere */
+	struct output output[3]; /* 1, 2 */
+	struct watch watch;
+	int listener;            /* of denied system calls, -1 = none */
 	struct hutch_report report;
 	int64_t started_us, exec_us;
 };
@@ -30,6 +59,50 @@ int id_allocate(uint32_t *id, struct hutch_error *e);
 int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t allocated, struct hutch_error *e);
 /* A detached copy of the tree at o->path, owners mapped if asked for. Descriptor or -1. */
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
+/* ---- cgroup.c ---- */
+/* Makes the plan's cgroups below their parents and writes their limits; sweeps what dead launchers left there. */
+int cgroup_make(struct hutch_run *r, struct hutch_error *e);
+/* A descriptor for CLONE_INTO_CGROUP, -1 = there is none. */
+int cgroup_birth(const struct hutch_run *r);
+/* Moves process pid into all of them; born: the one of version 2 has it already. */
+int cgroup_join(struct hutch_run *r, pid_t pid, bool born, struct hutch_error *e);
+/* Processor time of all that ever ran in it, microseconds; -1 = it isn't counted. */
+int64_t cgroup_cpu_us(const struct hutch_run *r);
+/* Asks systemd for a scope around pid, where the plan says so. */
+int cgroup_scope(struct hutch_run *r, const struct host *h, pid_t pid, struct hutch_error *e);
+void cgroup_usage(const struct hutch_run *r, struct hutch_report *out);
+/* Ends what is in there, where the kernel can at once. */
+void cgroup_kill(const struct hutch_run *r);
+void cgroup_remove(struct hutch_run *r);
+
+/* ---- record.c ---- */
+void report_clear(struct hutch_report *p);
+struct rusage;
+void report_usage(struct hutch_report *p, const struct rusage *u);
+/* All is gone: reads what the cgroups counted, then says which limit it was, if it was one. */
+void report_conclude(struct hutch_run *r);
+
+/* ---- watch.c: time, and what a cgroup doesn't hold ---- */
+int watch_start(struct hutch_run *r, struct hutch_error *e);
+/* From exec on the clock runs. */
+void watch_run(struct hutch_run *r);
+/* The timer fired. */
+void watch_step(struct hutch_run *r);
+/* The first reason counts. TERM first where there is grace, else all of it is killed. */
+void watch_end(struct hutch_run *r, enum hutch_end why);
+void watch_stop(struct hutch_run *r);
+
+/* A denied system call waits for its answer: the end of the run. Only the call's number and architecture are looked
+ * at, which the caller can't change any more. */
+void denied_step(struct hutch_run *r);
+
+/* ---- output.c ---- */
+int output_open(struct hutch_run *r, int pipes[3][2], struct hutch_error *e);
+bool output_pending(const struct hutch_run *r);
+int output_pollfds(const struct hutch_run *r, struct pollfd *fds);
+void output_step(struct hutch_run *r, const struct pollfd *fds);
+void output_done(struct hutch_run *r);
+
 int64_t clock_us(void);
 #define SETUP_DEADLINE_MS 60000 /* a network file system that answers slowly is still no reason to wait for ever */
 
