@@ -415,8 +415,13 @@ static bool needs_scope(const struct build *b)
 static int late_namespace(struct build *b)
 {
 	b->plan->late_cgroupns = b->plan->cgroup_count && (b->plan->clone_flags & U_CLONE_NEWCGROUP);
-	if (b->plan->late_cgroupns)
-		b->plan->clone_flags &= ~(uint64_t)U_CLONE_NEWCGROUP;
+	if (!b->plan->late_cgroupns)
+		return 0;
+	b->plan->clone_flags &= ~(uint64_t)U_CLONE_NEWCGROUP;
+	for (size_t i = 0; i < b->plan->row_count; i++) {
+		if (!strcmp(b->plan->rows[i].what, "cgroup namespace"))
+			b->plan->rows[i].means = "unshare, once it is in its cgroup";
+	}
 	return 0;
 }
 

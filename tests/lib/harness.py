@@ -415,10 +415,15 @@ def user_delete(name):
 
 
 def stale_users():
-    """Users of suites that were killed before they could clean up: their number is the suite's pid."""
+    """Users of suites that were killed before they could clean up. Their number is the suite's pid, but perhaps of
+    another pid namespace: so the home's age counts, too."""
     for p in pwd.getpwall():
         m = re.fullmatch(PREFIX + r"(\d+)", p.pw_name)
-        if m and not os.path.exists("/proc/" + m.group(1)):
+        try:
+            old = time.time() - os.stat(p.pw_dir).st_ctime > 3600
+        except OSError:
+            old = True
+        if m and old and not os.path.exists("/proc/" + m.group(1)):
             user_delete(p.pw_name)
 
 
