@@ -15,6 +15,11 @@ static const struct { const char *key, *value; } examples[] = {
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
 	{ "mask", "/usr/share" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
+	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
+	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
+	{ "io-max", "8:0 rbps=1M" }, { "cpuset-cpus", "0-1" }, { "cpuset-mems", "0" }, { "cgroup-set", "hugetlb.2MB.max=0" },
+	{ "cgroup-parent", "/mine" }, { "wall-time", "10s" }, { "cpu-time", "2s" }, { "grace", "1s" }, { "output-max", "16M" },
+	{ "stdout", "out.txt" }, { "stderr", "err.txt" },
 	{ "time-boottime", "-3600.5" }, { "hostname", "box" }, { "domainname", "example" }, { "map", "root" },
 	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },
 	{ "caps", "net_bind_service,chown" }, { "securebits", "none" }, { "seccomp", "strict" }, { "landlock", "files" },
@@ -230,7 +235,7 @@ static void print_example(const struct hutch_key *k)
 	if (is_flag(k))
 		printf("  example: hutch run --%s%s -- CMD\n", strcmp(value, "no") ? "" : "no-", k->name);
 	else
-		printf("  example: hutch run --%s %s -- CMD\n", k->name, value);
+		printf(strchr(value, ' ') ? "  example: hutch run --%s '%s' -- CMD\n" : "  example: hutch run --%s %s -- CMD\n", k->name, value);
 	printf("  in a policy file: %s = %s\n", k->name, value);
 }
 

@@ -2,6 +2,7 @@
 Runs in: the test process."""
 import os
 import re
+import shlex
 import subprocess
 
 from harness import parse_json
@@ -35,7 +36,8 @@ def help_of_every_key(s, c):
     for key in sorted(every):
         r = raw(s, c, "help", key)
         assert r.status == 0 and r.out.startswith(key + " (") and "default: " in r.out, r
-        example = re.search(r"^  example: hutch run (.*) -- CMD$", r.out, re.M).group(1).split(" ", 1)
+        example = re.search(r"^  example: hutch run (.*) -- CMD$", r.out, re.M).group(1)
+        example = shlex.split(example)
         line = re.search(r"^  in a policy file: (.*)$", r.out, re.M).group(1)
         policy = os.path.join(s.scratch, "p")
         with open(policy, "w") as f:
