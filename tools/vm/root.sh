@@ -24,7 +24,7 @@ work=$(mktemp -d "$cache/work.XXXXXX")
 trap 'as_root rm -rf "$work"' EXIT
 log=$cache/root.log
 
-sources | sed -n "s/^\([^ ]*\) \($release[^ ]*\) \([^ ]*\)\$/deb \1 \2 \3/p" >"$work/sources"
+sources | sed -n "s/^\([^ ]*\) \(${release}[^ ]*\) \([^ ]*\)\$/deb \1 \2 \3/p" >"$work/sources"
 [ -s "$work/sources" ] || fail "this machine's apt sources name no Debian archive with $release"
 # An archive that this machine takes although it is past its date is taken here too.
 apt-config dump | grep -E '^Acquire::Check-(Valid-Until|Date) ' >"$work/apt.conf" || true
@@ -36,7 +36,7 @@ isolated=
 [ $mode != root ] || isolated='unshare -mpf --propagation private --mount-proc'
 # shellcheck disable=SC2086 # a list of words
 $isolated mmdebstrap --mode=$mode --variant=minbase --include="$(echo $packages | tr ' ' ',')" \
-	$(sed 's/^\([^ ]*\) "\(.*\)";$/--aptopt=\1=\2/' "$work/apt.conf") \
+	--aptopt="$work/apt.conf" \
 	--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' --skip=cleanup/reproducible --format=tar \
 	"$release" "$work/root.tar" - <"$work/sources" >"$log" 2>&1 || { tail -n 30 "$log" >&2; fail "mmdebstrap failed"; }
