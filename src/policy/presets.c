@@ -13,7 +13,7 @@ static const char preset_default[] =
 "# terminal, processes that outlive the run.\n"
 "# Does not protect from: reading the working directory and the system directories, a fault in the kernel\n"
 "# behind a permitted system call, side channels of the processor, using up processor time and memory (give\n"
-"# limits: --rlimit-as, --rlimit-cpu, --rlimit-nproc).\n"
+"# limits: --memory, --cpus, --pids, --wall-time).\n"
 "#\n"
 "# All of it stands as the defaults of the keys, see hutch-policy(5); so there is no line here.\n";
 
