@@ -94,7 +94,7 @@ void cli_usage(bool run)
 	const char *group = "";
 
 	puts(run ? "usage: hutch run [options] [--] CMD [ARG...]\n" : "usage: hutch explain [--json] [options] [--] [CMD [ARG...]]\n");
-	puts("  --policy FILE             take the lines of a policy file, hutch-policy(5)\n"
+	puts("  --policy FILE             take the lines of a policy file (- = standard input), hutch-policy(5)\n"
 	     "  --preset NAME             default, strict or view\n"
 	     "  --view                    the same as --preset view\n"
 	     "  --as-pid-1                the same as --init=no");

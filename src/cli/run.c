@@ -50,7 +50,7 @@ static int signals_error(struct hutch_error *e)
 	return -1;
 }
 
-/* What the caller ignores (nohup, a background job of a script) stays ignored: blocking it would make it come. */
+/* What the caller ignores (nohup, a background job of a script) stays ignored: blocked, it comes all the same. */
 static bool is_ignored(int number)
 {
 	struct sigaction a;
@@ -65,10 +65,8 @@ static int watch_signals(struct hutch_error *e)
 	int fd;
 
 	sigemptyset(&read);
-	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
-		if (!is_ignored(forwarded[i]))
-			sigaddset(&read, forwarded[i]);
-	}
+	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+		sigaddset(&read, forwarded[i]);
 	/* Besides: a program that stops reading its input is no reason for hutch to end. */
 	block = read;
 	sigaddset(&block, SIGPIPE);
@@ -90,7 +88,7 @@ static void forward(hutch_run *r, int signals)
 
 	while (read(signals, &s, sizeof s) == (ssize_t)sizeof s) {
 		/* A program that has just ended has no use for it: no error. */
-		if (!has_it(r, &s))
+		if (!is_ignored((int)s.ssi_signo) && !has_it(r, &s))
 			hutch_run_signal(r, (int)s.ssi_signo, NULL);
 	}
 }

@@ -55,7 +55,7 @@ int child_op_LANDLOCK_RESTRICT(struct child *c, const struct op *op)
 {
 	int r = sys_landlock_restrict(c->landlock);
 
-	sys_close(c->landlock);
+	child_release(c, c->landlock);
 	return r < 0 ? child_fail(c, op, ERR_LANDLOCK_RESTRICT, r, "landlock_restrict_self", NULL) : 0;
 }
 

@@ -24,10 +24,20 @@ struct view_entry {
 struct view {
 	struct view_entry *entries;
 	size_t count, cap;
+	struct table index;         /* dst to index of entries */
 	const char *home, *cwd;     /* inside */
 	const char *const *env;     /* of the program */
 };
 int view_compile(struct build *b, struct view *v);
+/* Entry of this very path, len bytes of it; NULL = none. Valid until the next entry is added. */
+struct view_entry *view_at(const struct view *v, const char *dst, size_t len);
+struct view_entry *view_append(struct build *b, struct view *v, const struct view_entry *e);
+/* Parents first; to be called whenever an entry's place has changed. */
+int view_sort(struct build *b, struct view *v);
+/* Nearest entry above a path that is a file system of its own; NULL = the root. */
+const struct view_entry *view_under(const struct view *v, const char *path);
+int view_aliases(struct build *b, struct view *v);
+size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */
 /* Deepest entry at or above an inside path that decides what is there; NULL = only the empty root. */
 const struct view_entry *view_find(const struct view *v, const char *path);
 /* Host path of an inside path, NULL if it isn't shown from the host. */
@@ -90,6 +100,8 @@ struct child {
 	int id_lock;                /* -1 = none */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
+	unsigned loose;             /* descriptors that were left for the exec to close */
+	const struct rlimit *files; /* the caller's limit of descriptors, where the launcher raised it; else NULL */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
 	struct hutch_error *error;
 };
@@ -99,6 +111,8 @@ int child_section(struct child *c, enum plan_section s);
 uint32_t child_id(const struct child *c, uint64_t id); /* the allocated id in place of its stand-in */
 /* PID 1 or subreaper: never returns. */
 void init_main(struct child *c, int payload, int gate) __attribute__((noreturn));
+/* A descriptor that is needed no more: the exec closes it, a call less for each. */
+void child_release(struct child *c, int fd);
 /* Tells the launcher of c->error. */
 void child_report(struct child *c);
 

@@ -65,8 +65,6 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	c->environ = env;
 	/* A deleted directory, or one that can't be reached from the root, has no name to go by. */
 	c->cwd = getcwd(cwd, sizeof cwd) && cwd[0] == '/' ? arena_strdup(a, cwd) : NULL;
-	c->uid = (uint32_t)geteuid();
-	c->gid = (uint32_t)getegid();
 	return 0;
 }
 
@@ -77,9 +75,11 @@ static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hut
 
 	if (copy_draft(&p->draft, &draft, &out->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &out->arena, e) < 0)
 		return -1;
-	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
-		return -1;
 	if ((full ? host_probe_full(&out->host, &out->arena, e) : host_probe(&out->host, &out->arena, e)) < 0)
+		return -1;
+	context.uid = out->host.euid;
+	context.gid = out->host.egid;
+	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
 		return -1;
 	/* A choice that hangs on whether namespaces can be had needs the answer before the launch. */
 	if (!full && out->policy.ns[NS_USER].how == NS_TRY && host_probe_full(&out->host, &out->arena, e) < 0)

@@ -91,9 +91,10 @@ enum op_kind {
 #define OPF_RECURSIVE 1u   /* the attribute or bind covers submounts */
 #define OPF_WALK      2u   /* path lies in a bound tree: resolve with openat2(RESOLVE_IN_ROOT), not as own skeleton */
 #define OPF_OPENED    4u   /* the source is plan->opened[slot] (a detached copy made by the parent) */
-#define OPF_NOVERIFY  8u
+#define OPF_NOVERIFY  8u   /* the source isn't compared with what was seen: nobody but root could replace it */
 #define OPF_CLASSIC  16u   /* mount(2) with flags, for kernels without mount_setattr */
 #define OPF_LISTEN   64u   /* the filter's listener goes to the launcher */
+#define OPF_GROUP    128u  /* mount(2) alone: the attributes come with one change for a whole group */
 #define OPF_NODE     32u   /* one device node: bound as it is, noexec by its file system */
 
 struct op {
@@ -113,6 +114,7 @@ struct opened {
 	enum opened_kind kind;
 	const char *path;
 	bool recursive, idmap;
+	uint64_t attr_set;          /* OPENED_TREE: MOUNT_ATTR_* that the launcher sets */
 	uint32_t idmap_from, idmap_from_gid, idmap_to, idmap_to_gid; /* owner on disk -> owner seen through the mount */
 	const char *origin;
 };

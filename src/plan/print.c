@@ -147,6 +147,8 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	attr_text(t, op->attr_set);
 	if (op->flags & OPF_RECURSIVE)
 		text_printf(t, " recursive");
+	if (op->flags & OPF_GROUP)
+		text_printf(t, " attributes-of-root");
 	if (op->flags & OPF_OPENED)
 		text_printf(t, " opened-by-launcher%s", p->opened[op->number[0]].idmap ? ",idmapped" : "");
 }

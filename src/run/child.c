@@ -10,6 +10,8 @@
 #include "run/sync.h"
 #include "sys/sys.h"
 
+#define LOOSE_MOST 16 /* well below every RLIMIT_NOFILE that a program can run with */
+
 static op_function *const operations[OP_KINDS] = {
 #define X(symbol, name) [OP_##symbol] = child_op_##symbol,
 	PLAN_OPS(X)
@@ -35,6 +37,15 @@ int child_section(struct child *c, enum plan_section s)
 			return -1;
 	}
 	return 0;
+}
+
+void child_release(struct child *c, int fd)
+{
+	/* All are close-on-exec and beyond what init holds. Only many of them must not run into the limit. */
+	if (c->loose < LOOSE_MOST)
+		c->loose++;
+	else
+		sys_close(fd);
 }
 
 void child_report(struct child *c)
@@ -102,12 +113,13 @@ static int enter_joined(struct child *c)
 void child_main(struct child *c)
 {
 	must(c, closed_to_peers(c));                 /* who lives in a joined namespace must not look into us */
+	must(c, child_close_others(c));              /* before any right in the new namespaces is used; its own copy of the
+	                                              * launcher's end would keep the socket open after the launcher's death */
 	must(c, child_section(c, SECTION_JOIN));     /* while the caller's rights still count */
 	must(c, enter_joined(c));                    /* a pid namespace takes effect for children only */
 	must(c, arm_parent_death(c));                /* then look whether the launcher is there: its GO is the proof */
 	must(c, child_wait_go(c));                   /* ids are mapped now; EOF = abort */
 	must(c, child_section(c, SECTION_SIGNALS));  /* what the caller ignored must not stay ignored */
-	must(c, child_close_others(c));              /* before any right in the new namespaces is used */
 	must(c, child_section(c, SECTION_FDS));      /* 0-2 made safe while the old tree is there to reopen from */
 	must(c, child_section(c, SECTION_TIME));     /* offsets freeze with the first process inside: before the fork;
 	                                              * a change of ids would close /proc/self to us */
@@ -119,6 +131,7 @@ void child_main(struct child *c)
 	must(c, child_section(c, SECTION_ROOT));     /* the old root is gone after this */
 	must(c, child_section(c, SECTION_TTY));      /* from the new /dev/pts; session before the fork */
 	must(c, child_section(c, SECTION_INIT));     /* init stays behind; what goes on is the program's process */
+	must(c, child_restore_files(c));             /* the launcher may have raised it, for many sources */
 	must(c, child_section(c, SECTION_RLIMIT));   /* after the fork, so that they don't bind init */
 	must(c, child_section(c, SECTION_CREDS));    /* bounding set, securebits, groups, gid, uid: each while it is allowed */
 	must(c, child_section(c, SECTION_CAPS));     /* capabilities final, then no_new_privs */

@@ -7,5 +7,9 @@
 
 void child_main(struct child *c) __attribute__((noreturn));
 int child_close_others(struct child *c);
+/* The limit of descriptors as the caller had it. */
+int child_restore_files(struct child *c);
+/* Closes from this one on. */
+int child_close_from(struct child *c, unsigned from);
 
 #endif

@@ -173,7 +173,7 @@ static int hold_only(struct child *c, const int *held, size_t count, int *kept)
 	}
 	c->keep = kept;
 	c->stdin_fd = c->output[1] = c->output[2] = -1;
-	return child_close_others(c);
+	return child_close_from(c, 0);
 }
 
 /* What init needs before the program may run. A failure travels like any other of set-up. */
@@ -190,9 +190,6 @@ static int set_up(struct child *c, struct init *i, int gate)
 	int held[] = { i->control, i->launcher, i->signals, c->id_lock, c->status, gate }, kept[COUNT_OF(held)] = { 0 };
 	if (hold_only(c, held, COUNT_OF(held), kept) < 0)
 		return -1;
-	r = sys_close_range(0, 2, 0);
-	for (int fd = 0; r < 0 && fd < 3; fd++)
-		sys_close(fd);
 	r = drop_privilege();
 	return r < 0 ? child_fail(c, NULL, ERR_CREDS_CAPS, r, "capset", "init") : 0;
 }
@@ -200,7 +197,7 @@ static int set_up(struct child *c, struct init *i, int gate)
 void init_main(struct child *c, int payload, int gate)
 {
 	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
-			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher, .plan = c->plan };
+			  .alone = c->plan->clone_flags & U_CLONE_NEWPID, .follow = c->plan->die_with_launcher, .plan = c->plan };
 
 	if (set_up(c, &i, gate) < 0) {
 		child_report(c);
@@ -256,7 +253,7 @@ static int wait_at_gate(struct child *c, const struct op *op, const int gate[2])
 	do
 		n = sys_read(gate[0], &byte, 1);
 	while (n == -EINTR);
-	sys_close(gate[0]);
+	child_release(c, gate[0]);
 	return n == 1 ? 0 : child_fail(c, op, ERR_LAUNCH_HANDSHAKE, n < 0 ? (int)n : 0, "read", "init");
 }
 

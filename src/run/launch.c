@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -34,6 +35,8 @@ struct launch {
 	int *keep;
 	size_t keep_count;
 	int launcher;
+	struct rlimit files;     /* the caller's, where it was raised for the sources */
+	bool files_raised;
 	struct child child;
 	struct hutch_error child_error;
 };
@@ -100,26 +103,44 @@ static int compare_int(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+#define FEW_SLOTS 100
+
+/* Thousands of sources that the launcher opens itself need as many descriptors, until the child has attached them.
+ * The caller's limit comes back right after, the program gets it as well. */
+static int make_room(struct launch *l)
+{
+	struct rlimit wanted;
+	size_t need = l->plan->opened_count + 256;
+
+	if (l->plan->opened_count < FEW_SLOTS || getrlimit(RLIMIT_NOFILE, &l->files) < 0 || l->files.rlim_cur >= need)
+		return 0;
+	wanted = (struct rlimit){ need, l->files.rlim_max < need ? need : l->files.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &wanted) < 0) {
+		error_set(l->error, ERR_LAUNCH_PREPARE, errno, "setrlimit", "RLIMIT_NOFILE", NULL);
+		return error_detail(l->error, "%zu sources need a descriptor each for a moment", l->plan->opened_count);
+	}
+	l->files_raised = true;
+	return 0;
+}
+
 static int open_slots(struct launch *l)
 {
 	const struct plan *p = l->plan;
+	struct mapper m = { 0 };
+	int r = make_room(l);
 
-	for (size_t i = 0; i < p->opened_count; i++) {
-		l->slots[i] = source_open(&p->opened[i], l->run->allocated_id, l->error);
-		if (l->slots[i] < 0)
-			return -1;
+	for (size_t i = 0; i < p->opened_count && r == 0; i++) {
+		l->slots[i] = source_open(&m, &p->opened[i], l->run->allocated_id, l->error);
+		r = l->slots[i] < 0 ? -1 : 0;
 	}
-	return 0;
+	mapper_done(&m);
+	return r;
 }
 
 static int open_channels(struct launch *l)
 {
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, l->control) < 0)
-		return prepare_error(l, "socketpair");
-	if (pipe2(l->status, O_CLOEXEC) < 0)
-		return prepare_error(l, "pipe2");
-	if (l->plan->relay_stdin && pipe2(l->relay, O_CLOEXEC) < 0)
-		return prepare_error(l, "pipe2");
+	int pair[2];
+
 	if (output_open(l->run, l->output, l->error) < 0)
 		return -1;
 	if (l->plan->die_with_launcher && l->plan->need_init) {
@@ -129,6 +150,12 @@ static int open_channels(struct launch *l)
 			return prepare_error(l, "pidfd_open");
 		}
 	}
+	if (l->plan->relay_stdin && pipe2(l->relay, O_CLOEXEC) < 0)
+		return prepare_error(l, "pipe2");
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return prepare_error(l, "socketpair");
+	l->control[0] = pair[1];
+	l->control[1] = pair[0];
 	return 0;
 }
 
@@ -170,9 +197,12 @@ static int prepare(struct launch *l)
 	memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
 	if (check_kept(l) < 0)
 		return -1;
+	/* In this order the descriptors that the child keeps lie side by side: fewer gaps to close there and in init. */
+	if (pipe2(l->status, O_CLOEXEC) < 0)
+		return prepare_error(l, "pipe2");
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;
-	if (open_slots(l) < 0 || open_channels(l) < 0 || cgroup_make(l->run, l->error) < 0)
+	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0)
 		return -1;
 	collect_keep(l);
 	return 0;
@@ -224,9 +254,9 @@ static int parse_words(char *text, struct child *c)
 static int find_words(struct launch *l)
 {
 	char text[1024];
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+	int fd = sys_openat(AT_FDCWD, "/proc/self/stat", O_RDONLY | O_CLOEXEC, 0);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-	int saved = errno;
+	int saved = fd < 0 ? -fd : errno;
 
 	if (fd >= 0)
 		close(fd);
@@ -248,7 +278,7 @@ static int start(struct launch *l)
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
-		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
+		.files = l->files_raised ? &l->files : NULL, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 		.output = { -1, l->output[1][1], l->output[2][1] },
 	};
 	if (find_words(l) < 0)
@@ -256,11 +286,8 @@ static int start(struct launch *l)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = new_process(l);
-	if (pid == 0) {
-		/* Its own copy of the launcher's end would keep the socket open after the launcher's death. */
-		sys_close(l->control[0]);
+	if (pid == 0)
 		child_main(&l->child);
-	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0 && l->born && (pid == -EACCES || pid == -EOPNOTSUPP || pid == -EBUSY))
 		return error_set(l->error, ERR_CGROUP_JOIN, -pid, "clone3", l->run->cgroups[0].path, l->plan->policy->origin[KEY_CGROUP_PARENT]);
@@ -496,6 +523,8 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 		close_fd(&l.slots[i]);
 	free(l.slots);
 	free(l.keep);
+	if (l.files_raised)
+		setrlimit(RLIMIT_NOFILE, &l.files);
 	close_fd(&l.control[1]);
 	close_fd(&l.status[0]);
 	close_fd(&l.status[1]);

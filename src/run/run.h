@@ -58,7 +58,9 @@ int id_allocate(uint32_t *id, struct hutch_error *e);
 /* Writes the maps of process pid, by hand or through newuidmap and newgidmap. */
 int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t allocated, struct hutch_error *e);
 /* A detached copy of the tree at o->path, owners mapped if asked for. Descriptor or -1. */
-int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
+struct mapper { const struct opened *of; int userns; }; /* all zero at first */
+int source_open(struct mapper *m, const struct opened *o, uint32_t allocated, struct hutch_error *e);
+void mapper_done(struct mapper *m);
 /* ---- cgroup.c ---- */
 /* Makes the plan's cgroups below their parents and writes their limits; sweeps what dead launchers left there. */
 int cgroup_make(struct hutch_run *r, struct hutch_error *e);
