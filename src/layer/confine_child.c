@@ -53,7 +53,8 @@ int child_op_LANDLOCK_RESTRICT(struct child *c, const struct op *op)
 {
 	int r = sys_landlock_restrict(c->landlock);
 
-	sys_close(c->landlock);
+	if (!c->one_of_many)
+		sys_close(c->landlock);
 	return r < 0 ? child_fail(c, op, ERR_LANDLOCK_RESTRICT, r, "landlock_restrict_self", NULL) : 0;
 }
 
@@ -61,7 +62,9 @@ int child_op_SECCOMP(struct child *c, const struct op *op)
 {
 	const struct filter *f = &c->plan->filters[op->number[0]];
 	struct sock_fprog program = { (unsigned short)f->count, (struct sock_filter *)(uintptr_t)f->words };
-	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, 0, &program);
+	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, (unsigned)op->number[1], &program);
 
+	if (r > 0) /* with TSYNC: the thread that could not be brought along */
+		return child_fail(c, op, ERR_ENTER_THREAD, -ECANCELED, "seccomp", "a thread with a filter of its own");
 	return r < 0 ? child_fail(c, op, ERR_SECCOMP_LOAD, r, "seccomp", NULL) : 0;
 }

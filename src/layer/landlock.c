@@ -201,7 +201,8 @@ int landlock_compile(struct build *b, const struct view *v)
 		return -1;
 	if (ports(b, &p->tcp_connect, LL_NET_CONNECT, p->origin[KEY_TCP_CONNECT]) < 0 || ports(b, &p->tcp_bind, LL_NET_BIND, p->origin[KEY_TCP_BIND]) < 0)
 		return -1;
-	if (!build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
+	/* Once restricted, a thread can't reach the others by a signal on every kernel. */
+	if (each_thread_compile(b) < 0 || !build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
 		return -1;
 	return rows(b, files, never, net, scoped);
 }

@@ -54,10 +54,16 @@ int creds_compile(struct build *b);
 int caps_compile(struct build *b);
 int cwd_compile(struct build *b, const struct view *v);
 int landlock_compile(struct build *b, const struct view *v);
+int each_thread_compile(struct build *b);                     /* enter.c: once, before the process gives up what reaches its threads */
 int verify_compile(struct build *b);
 int seccomp_compile(struct build *b);
 int fds_final_compile(struct build *b);
 int exec_compile(struct build *b, const struct view *v);
+/* A process that confines itself: what can't be had in it is refused, what has no meaning there is left out. */
+int enter_check(struct build *b);
+int enter_choose(struct build *b);                            /* after ns_compile: here, or in a child */
+void enter_flag(struct build *b);                             /* what each thread must do for itself */
+bool layer_enters(const struct build *b);
 /* Environment first: PATH decides which program is meant. */
 int env_compile(struct build *b, struct view *v);
 /* Finds the program (host path and inside path); runs before the view is complete. */
@@ -87,6 +93,8 @@ struct child {
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
+	bool one_of_many;           /* a thread that follows: what all share is left alone */
+	int (*fork)(void);          /* the C library's, where a program goes on that uses it; NULL = the system call */
 	struct hutch_error *error;
 };
 int child_wait_go(struct child *c);

@@ -76,6 +76,8 @@ enum plan_section {
 	X(LANDLOCK_PATH, "landlock-path") /* path, number[0] = allowed access */ \
 	X(LANDLOCK_PORT, "landlock-port") /* number: port, access */ \
 	X(LANDLOCK_RESTRICT, "landlock-restrict") \
+	X(EACH_THREAD, "each-thread") /* number[0] = signal, number[1] = threads seen: the flagged operations, in every other thread */ \
+	X(DUMPABLE, "dumpable") /* a process that goes on is given back to its own user */ \
 	X(VERIFY, "verify") /* number: caps, uid, gid … what /proc/self/status must say */ \
 	X(EXEC_CHECK, "program-file") /* path leads, interpreters included, through no magic link of /proc */ \
 	X(SECCOMP, "seccomp") /* number[0] = index of plan->filters */ \
@@ -92,6 +94,7 @@ enum op_kind {
 #define OPF_OPENED    4u   /* the source is plan->opened[slot] (a detached copy made by the parent) */
 #define OPF_NOVERIFY  8u
 #define OPF_CLASSIC  16u   /* mount(2) with flags, for kernels without mount_setattr */
+#define OPF_EACH_THREAD 64u /* the kernel keeps it for each thread: EACH_THREAD runs it in the others */
 #define OPF_NODE     32u   /* one device node: bound as it is, noexec by its file system */
 
 struct op {
@@ -122,6 +125,13 @@ struct row {
 	enum row_state state;
 };
 
+/* Which door the plan is for. */
+enum plan_mode {
+	PLAN_RUN,           /* a program that is started */
+	PLAN_ENTER,         /* this program goes on in a child, in new namespaces; the caller becomes its supervisor */
+	PLAN_ENTER_HERE,    /* this very process, all threads of it, without namespaces */
+};
+
 struct filter { const char *name; const struct sock_filter *words; size_t count; };
 
 struct plan {
@@ -137,6 +147,8 @@ struct plan {
 	struct filter filters[10]; /* eight of the policy, and up to two of our own */
 	size_t filter_count;
 
+	enum plan_mode mode;
+	bool each_thread;           /* the operation is there */
 	uint64_t clone_flags;       /* CLONE_NEW* of the child's clone3 */
 	uint64_t unshare_flags;     /* after joining, or for the payload (time) */
 	bool userns_new, joins;
@@ -159,6 +171,8 @@ struct plan {
 /* PURE: same inputs, same plan. Fails with the key, its origin and the remedy when something that is
  * required can't be had on this host. */
 int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
+/* The same for a process that confines itself; h->threads says how many threads it has. */
+int plan_compile_enter(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
 void plan_print(const struct plan *p, struct text *out);       /* one line per operation, then the table */
 void plan_print_json(const struct plan *p, struct text *out);
 

@@ -178,7 +178,7 @@ static int prepare(struct launch *l)
 static int new_process(struct launch *l)
 {
 	struct u_clone_args a = {
-		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
+		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | (l->plan->mode == PLAN_RUN ? U_CLONE_CLEAR_SIGHAND : 0), .exit_signal = SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
 	int pid = sys_clone3(&a);
@@ -191,7 +191,7 @@ static int new_process(struct launch *l)
 }
 
 /* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. */
-static int parse_words(char *text, struct child *c)
+int parse_words(char *text, struct child *c)
 {
 	char *at = strrchr(text, ')'); /* the name may hold anything */
 	unsigned long field[4];
@@ -227,6 +227,14 @@ static int find_words(struct launch *l)
 	return error_set(l->error, ERR_LAUNCH_PREPARE, n < 0 ? saved : EPROTO, fd < 0 ? "open" : "read", "/proc/self/stat", NULL);
 }
 
+/* The C library must know of the process that goes on with it: its locks, its thread's id, handlers of pthread_atfork. */
+static int fork_program(void)
+{
+	pid_t pid = fork();
+
+	return pid < 0 ? -errno : pid;
+}
+
 static int start(struct launch *l)
 {
 	sigset_t all, old;
@@ -236,6 +244,7 @@ static int start(struct launch *l)
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
+		.fork = l->plan->mode == PLAN_ENTER ? fork_program : NULL,
 		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 	};
 	if (find_words(l) < 0)
@@ -246,7 +255,11 @@ static int start(struct launch *l)
 	if (pid == 0) {
 		/* Its own copy of the launcher's end would keep the socket open after the launcher's death. */
 		sys_close(l->control[0]);
-		child_main(&l->child);
+		if (l->plan->mode == PLAN_RUN)
+			child_main(&l->child);
+		child_enter(&l->child);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		return 1;
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
@@ -437,6 +450,11 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	result = prepare(&l);
 	if (result == 0)
 		result = start(&l);
+	if (result == 1) {
+		free(l.slots);
+		free(l.keep);
+		return 1; /* the program that goes on, inside */
+	}
 	if (result == 0)
 		result = converse(&l);
 	if (result < 0)

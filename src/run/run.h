@@ -23,6 +23,7 @@ struct hutch_run {
 	int64_t started_us, exec_us;
 };
 
+/* 0 = started; with a plan that enters, 1 = this is the program, inside. */
 int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, struct hutch_error *e);
 /* An unprivileged id that no other run has: the lock (kept open) is what reserves it. -1 = error. */
 int id_allocate(uint32_t *id, struct hutch_error *e);
@@ -30,6 +31,13 @@ int id_allocate(uint32_t *id, struct hutch_error *e);
 int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t allocated, struct hutch_error *e);
 /* A detached copy of the tree at o->path, owners mapped if asked for. Descriptor or -1. */
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
+/* enter.c: confines this process as it is. *changed: something can't be taken back. */
+int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e);
+/* What the caller turns into: waits for the program, relays signals, ends as it ends. */
+void run_supervise(struct hutch_run *r) __attribute__((noreturn));
+/* Start and end of words and environment in the text of /proc/self/stat. -1 = it isn't one. */
+struct child;
+int parse_words(char *text, struct child *c);
 int64_t clock_us(void);
 #define SETUP_DEADLINE_MS 60000 /* a network file system that answers slowly is still no reason to wait for ever */
 
