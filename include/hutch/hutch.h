@@ -122,6 +122,24 @@ HUTCH_API int hutch_enter(const hutch_policy *p, struct hutch_error *e) __attrib
 /* What hutch_enter would do, as hutch_plan_text prints it, without doing it. malloc'd; NULL = error. */
 HUTCH_API char *hutch_enter_text(const hutch_policy *p, bool json, struct hutch_error *e);
 
+/* ---- narrow: this process gives up more and more ---- */
+struct hutch_path { const char *path, *rights; /* of "rwxc": read, write, execute, create and remove below */ };
+#define HUTCH_NARROW_KILL 1u    /* a refused system call ends the process (SIGSYS); else it fails with EPERM */
+/* May be called any number of times (the kernel has a limit of 16 for paths), before or after hutch_enter, by any
+ * thread: it holds for all threads, and for every process and program that they start. It never gives back anything:
+ * what one call leaves out stays gone, whatever a later one lists.
+ * promises: names with blanks between, hutch_narrow(3); what none of them allows is refused. NULL = system calls stay
+ * as they are, "" = nothing but ending by a signal.
+ * paths: the only files and directories (with all below) that can still be opened, made or executed. NULL = as they
+ * are; count 0 = none. Each path must exist, and naming one takes the promise rpath. What is open stays open. Not
+ * covered: looking at names (stat), modes and times, and unix sockets by path: that is what the promises are for.
+ * Threads: as hutch_enter without namespaces. 0, or -1 with *e: nothing changed, unless its detail begins with
+ * "partially confined; exit". */
+HUTCH_API int hutch_narrow(const char *promises, const struct hutch_path *paths, size_t count, unsigned flags,
+			   struct hutch_error *e) __attribute__((warn_unused_result));
+/* Name of a promise, NULL after the last. help (may be NULL): what it is for. */
+HUTCH_API const char *hutch_promise(size_t index, const char **help);
+
 #ifdef __cplusplus
 }
 #endif

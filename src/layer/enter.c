@@ -55,7 +55,7 @@ int each_thread_compile(struct build *b)
 	const struct host *h = b->host;
 	struct op *op;
 
-	if (b->plan->mode != PLAN_ENTER_HERE || h->threads <= 1 || b->plan->each_thread)
+	if ((b->plan->mode != PLAN_ENTER_HERE && b->plan->mode != PLAN_NARROW) || h->threads <= 1 || b->plan->each_thread)
 		return 0;
 	if (!h->thread_signal) {
 		error_set(b->error, ERR_ENTER_THREAD, 0, NULL, "one blocks all signals", "caller");

@@ -36,6 +36,8 @@ int child_close_others(struct child *c)
 {
 	unsigned from = 3;
 
+	if (c->plan->mode == PLAN_NARROW)
+		return 0; /* what is open stays the process's own */
 	for (size_t i = 0; i <= c->keep_count; i++) {
 		unsigned next = i < c->keep_count ? (unsigned)c->keep[i] : ~0u;
 		unsigned last = i < c->keep_count ? next - 1 : ~0u;

@@ -11,7 +11,7 @@
 #define FILE_WRITE (LL_WRITE_FILE | LL_TRUNCATE)
 #define DIR_WRITE (FILE_WRITE | LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | LL_MAKE_SOCK | LL_MAKE_FIFO | LL_MAKE_SYM | LL_REFER)
 
-static uint64_t handled_fs(unsigned abi)
+uint64_t landlock_handled(unsigned abi)
 {
 	uint64_t all = LL_REFER - 1;
 
@@ -163,7 +163,7 @@ int landlock_compile(struct build *b, const struct view *v)
 	const struct policy *p = b->policy;
 	unsigned abi = b->host->landlock_abi;
 	bool never = layer_never(b), files = never || p->landlock == LANDLOCK_FILES;
-	uint64_t net = 0, handled = files ? handled_fs(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
+	uint64_t net = 0, handled = files ? landlock_handled(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
 	struct op *op;
 
 	if (p->landlock == LANDLOCK_OFF && !never)

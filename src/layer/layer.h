@@ -53,6 +53,7 @@ int rlimit_compile(struct build *b);
 int creds_compile(struct build *b);
 int caps_compile(struct build *b);
 int cwd_compile(struct build *b, const struct view *v);
+uint64_t landlock_handled(unsigned abi);                      /* every right to files that this version knows */
 int landlock_compile(struct build *b, const struct view *v);
 int each_thread_compile(struct build *b);                     /* enter.c: once, before the process gives up what reaches its threads */
 int verify_compile(struct build *b);

@@ -113,40 +113,12 @@ static int check_descriptors(const struct plan *p, struct hutch_error *e)
 	return 0;
 }
 
-/* The same rules in a ruleset that is thrown away: what the kernel refuses is known while nothing is lost. */
-static int try_landlock(const struct plan *p, struct hutch_error *e)
-{
-	struct child c = { .plan = p, .landlock = -1, .error = e };
-	int r = 0;
-
-	for (size_t i = 0; i < p->op_count && r == 0; i++) {
-		const struct op *op = &p->ops[i];
-		if (op->kind == OP_LANDLOCK_RULESET)
-			r = child_op_LANDLOCK_RULESET(&c, op);
-		else if (op->kind == OP_LANDLOCK_PATH)
-			r = child_op_LANDLOCK_PATH(&c, op);
-		else if (op->kind == OP_LANDLOCK_PORT)
-			r = child_op_LANDLOCK_PORT(&c, op);
-	}
-	if (c.landlock >= 0)
-		sys_close(c.landlock);
-	return r;
-}
-
 static int check_here(const struct plan *p, struct hutch_error *e)
 {
-	return check_limits(p, e) < 0 || check_descriptors(p, e) < 0 ? -1 : try_landlock(p, e);
+	return check_limits(p, e) < 0 || check_descriptors(p, e) < 0 ? -1 : run_try_landlock(p, e);
 }
 
 /* ---- the two ways ---- */
-
-static int partial(struct hutch_error *e)
-{
-	char was[sizeof e->detail];
-
-	copy_bounded(was, sizeof was, e->detail);
-	return error_detail(e, "partially confined; exit%s%s", *was ? ": " : "", was);
-}
 
 static int enter_here(struct entering *n, struct hutch_error *e)
 {
@@ -155,7 +127,7 @@ static int enter_here(struct entering *n, struct hutch_error *e)
 	if (check_here(&n->plan->plan, e) < 0)
 		return -1;
 	if (run_enter_here(&n->plan->plan, &changed, e) < 0)
-		return changed ? partial(e) : -1;
+		return changed ? enter_partial(e) : -1;
 	take_environment(n);
 	return 0;
 }

@@ -130,6 +130,7 @@ enum plan_mode {
 	PLAN_RUN,           /* a program that is started */
 	PLAN_ENTER,         /* this program goes on in a child, in new namespaces; the caller becomes its supervisor */
 	PLAN_ENTER_HERE,    /* this very process, all threads of it, without namespaces */
+	PLAN_NARROW,        /* the same, giving up more: no policy, nothing is closed */
 };
 
 struct filter { const char *name; const struct sock_filter *words; size_t count; };

@@ -60,7 +60,7 @@ int child_wait_go(struct child *c)
 	struct message m;
 	int r;
 
-	if (c->plan->mode == PLAN_ENTER_HERE)
+	if (c->plan->mode == PLAN_ENTER_HERE || c->plan->mode == PLAN_NARROW)
 		return 0; /* nobody was cloned, so nobody waits */
 	r = sync_receive(c->control, &m, NULL, 60000);
 	if (r == 1 && m.type == MSG_GO)

@@ -44,6 +44,34 @@ void child_enter(struct child *c)
 		sys_exit(125);
 }
 
+/* The same rules in a ruleset that is thrown away: what the kernel refuses is known while nothing is lost. */
+int run_try_landlock(const struct plan *p, struct hutch_error *e)
+{
+	struct child c = { .plan = p, .landlock = -1, .error = e };
+	int r = 0;
+
+	for (size_t i = 0; i < p->op_count && r == 0; i++) {
+		const struct op *op = &p->ops[i];
+		if (op->kind == OP_LANDLOCK_RULESET)
+			r = child_op_LANDLOCK_RULESET(&c, op);
+		else if (op->kind == OP_LANDLOCK_PATH)
+			r = child_op_LANDLOCK_PATH(&c, op);
+		else if (op->kind == OP_LANDLOCK_PORT)
+			r = child_op_LANDLOCK_PORT(&c, op);
+	}
+	if (c.landlock >= 0)
+		sys_close(c.landlock);
+	return r;
+}
+
+int enter_partial(struct hutch_error *e)
+{
+	char was[sizeof e->detail];
+
+	copy_bounded(was, sizeof was, e->detail);
+	return error_detail(e, "partially confined; exit%s%s", *was ? ": " : "", was);
+}
+
 int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e)
 {
 	struct child c = {
@@ -70,7 +98,7 @@ static void let_go(struct hutch_run *r)
 	struct hutch_error error;
 	int held[] = { r->pidfd, r->control, r->id_lock }, keep[COUNT_OF(held)];
 	size_t n = 0;
-	struct child c = { .keep = keep, .stdin_fd = -1, .error = &error };
+	struct child c = { .plan = r->plan, .keep = keep, .stdin_fd = -1, .error = &error };
 
 	for (size_t i = 0; i < COUNT_OF(held); i++) {
 		size_t at = n;

@@ -33,6 +33,9 @@ int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t 
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
 /* enter.c: confines this process as it is. *changed: something can't be taken back. */
 int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e);
+int run_try_landlock(const struct plan *p, struct hutch_error *e);
+/* Says in *e that the process isn't as it was. -1. */
+int enter_partial(struct hutch_error *e);
 /* What the caller turns into: waits for the program, relays signals, ends as it ends. */
 void run_supervise(struct hutch_run *r) __attribute__((noreturn));
 /* Start and end of words and environment in the text of /proc/self/stat. -1 = it isn't one. */
