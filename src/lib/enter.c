@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -134,11 +135,17 @@ static int enter_here(struct entering *n, struct hutch_error *e)
 
 static int enter_child(struct entering *n, struct hutch_error *e)
 {
+	sigset_t all, old;
 	int r;
 
 	if (!(n->run = calloc(1, sizeof *n->run)))
 		return error_nomem(e);
+	/* What comes meanwhile is for the program: it waits until there is somebody to hand it on. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old);
 	r = run_launch(&n->plan->plan, &n->plan->host, n->run, e);
+	if (r != 0)
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0) {
 		host_explain(e);
 		hutch_run_free(n->run);

@@ -258,8 +258,7 @@ static int start(struct launch *l)
 		if (l->plan->mode == PLAN_RUN)
 			child_main(&l->child);
 		child_enter(&l->child);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-		return 1;
+		return 1; /* the caller of all this unblocks its signals */
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)

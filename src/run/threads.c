@@ -1,6 +1,7 @@
 /* Confines every other thread of a process: each runs its own part of the plan, in a handler of one signal.
  * The kernel keeps credentials and Landlock domains for each thread, and has no call for all of them before Landlock
- * ABI 8. Nothing is kept in static data: what a thread has to do travels with the signal.
+ * ABI 8. Nothing is kept in static data: what a thread has to do travels with the signal. Whoever is done waits in the
+ * handler for the others: so a confined thread makes no new ones meanwhile, which could be taken for unconfined.
  * Runs in: child. */
 #include <linux/futex.h>
 #include <signal.h>
@@ -20,6 +21,8 @@ struct crew {
 	struct child *child;
 	int pid, signal;
 	int answers;             /* futex: how many threads have answered */
+	int go;                  /* futex: the others are done as well */
+	int left;                /* futex: how many threads need none of this any more */
 	int failed;              /* the first one that does writes the error */
 	size_t count;
 	struct slot slots[MOST_THREADS];
@@ -56,11 +59,16 @@ static int own_part(struct child *c)
 	return 0;
 }
 
+/* Says so, and stays until all are through. */
 static void answer(struct crew *crew, struct slot *s, int state)
 {
 	__atomic_store_n(&s->state, state, __ATOMIC_RELEASE);
 	__atomic_add_fetch(&crew->answers, 1, __ATOMIC_RELEASE);
 	SYS3(SYS_futex, &crew->answers, FUTEX_WAKE_PRIVATE, 1);
+	while (!__atomic_load_n(&crew->go, __ATOMIC_ACQUIRE))
+		SYS4(SYS_futex, &crew->go, FUTEX_WAIT_PRIVATE, 0, NULL);
+	__atomic_add_fetch(&crew->left, 1, __ATOMIC_RELEASE);
+	SYS3(SYS_futex, &crew->left, FUTEX_WAKE_PRIVATE, 1); /* the memory may be gone: then it is only an error */
 }
 
 /* In each other thread. Raw system calls only, so whatever lock the thread holds is no matter. */
@@ -212,8 +220,8 @@ static int wait_for_all(struct crew *crew, int dir, int64_t deadline)
 	}
 }
 
-/* A thread that was made meanwhile has what its maker had, confined or not: so until nobody is new, and the list is
- * as long as the kernel's own count. */
+/* What was made meanwhile was made by a thread that is not confined yet: so until nobody is new, and the list is as
+ * long as the kernel's own count. */
 static int until_nobody_is_new(struct crew *crew, int dir)
 {
 	struct timespec now;
@@ -237,6 +245,17 @@ static int until_nobody_is_new(struct crew *crew, int dir)
 	}
 }
 
+/* Lets all go on; returns when none of them needs the memory any more. */
+static void dismiss(struct crew *crew)
+{
+	const struct timespec pause = { 0, 20000000 };
+
+	__atomic_store_n(&crew->go, 1, __ATOMIC_RELEASE);
+	SYS3(SYS_futex, &crew->go, FUTEX_WAKE_PRIVATE, MOST_THREADS);
+	for (int left; (left = __atomic_load_n(&crew->left, __ATOMIC_ACQUIRE)) < __atomic_load_n(&crew->answers, __ATOMIC_ACQUIRE);)
+		SYS4(SYS_futex, &crew->left, FUTEX_WAIT_PRIVATE, left, &pause);
+}
+
 static int muster(struct child *c, const struct op *op, struct crew *crew)
 {
 	struct action ours = { .handler = on_signal, .mask = ~UINT64_C(0), .restorer = RESTORE }, was;
@@ -253,6 +272,7 @@ static int muster(struct child *c, const struct op *op, struct crew *crew)
 		return child_fail(c, op, ERR_ENTER_THREAD, r, "rt_sigaction", "the signal for threads");
 	}
 	r = until_nobody_is_new(crew, dir);
+	dismiss(crew);
 	SYS4(SYS_rt_sigaction, crew->signal, &was, NULL, 8);
 	sys_close(dir);
 	if (r == 0)

@@ -198,8 +198,8 @@ static int local(const char *a) { (void)a; return made(socket(AF_UNIX, SOCK_STRE
 static int map_exec(const char *a) { (void)a; return do_map(PROT_READ | PROT_EXEC); }
 static int map_plain(const char *a) { (void)a; return do_map(PROT_READ | PROT_WRITE); }
 static int signal_self(const char *a) { (void)a; return result(kill(getpid(), 0)); }
-static int signal_other(const char *a) { return result(kill(a && *a ? atoi(a) : getppid(), 0)); }
-static int do_setsid(const char *a) { (void)a; int r = result(setsid()); return r == EPERM ? result(syscall(SYS_setpgid, 0, 0)) : r; }
+static int signal_other(const char *a) { return result(kill(atoi(a), 0)); }
+static int do_priority(const char *a) { (void)a; return result(setpriority(PRIO_PROCESS, 0, 0)); }
 /* Any descriptor will do: a refusal comes before the kernel says that it is no terminal. */
 static int tty_modes(const char *a) { char t[64] = { 0 }; (void)a; return result(ioctl(0, 0x5404 /* TCSETSF */, t)); }
 static int tty_type(const char *a) { (void)a; return result(ioctl(0, TIOCSTI, "x")); }
@@ -219,7 +219,7 @@ static const struct { const char *name; int (*run)(const char *argument); } acts
 	{ "chmod", do_chmod }, { "set-id", do_setid }, { "utime", do_utime }, { "chown", do_chown }, { "flock", do_flock }, { "lock", do_lock },
 	{ "inet", inet }, { "inet6", inet6 }, { "raw", raw }, { "netlink", netlink }, { "unix", local }, { "connect-unix", do_connect },
 	{ "sendmsg", do_sendmsg }, { "fork", do_fork }, { "thread", do_thread }, { "exec", do_exec }, { "map-exec", map_exec }, { "map", map_plain },
-	{ "protect-exec", do_protect }, { "signal-self", signal_self }, { "signal-other", signal_other }, { "setsid", do_setsid },
+	{ "protect-exec", do_protect }, { "signal-self", signal_self }, { "signal-other", signal_other }, { "priority", do_priority },
 	{ "tty-modes", tty_modes }, { "tty-type", tty_type }, { "setuid", do_setuid }, { "rlimit", do_rlimit }, { "ptrace", do_ptrace },
 	{ "uring", do_uring }, { "openat2", do_openat2 }, { "future", future }, { "pipe", do_pipe }, { "getrandom", do_getrandom },
 	{ "new-namespace", do_newns }, { "umount", do_mount },

@@ -20,7 +20,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t change = PTHREAD_COND_INITIALIZER;
 static int members, order, answered;
 static const char *what, *argument;
-static atomic_int breeding, generations;
+static atomic_int breeding, generations, watching, free_ones;
 
 static void *member(void *unused)
 {
@@ -137,6 +137,8 @@ static void *breeder(void *unused)
 
 	(void)unused;
 	generations++;
+	if (watching && act("inet", NULL) == 0)
+		free_ones++;
 	usleep(200);
 	if (!breeding)
 		return NULL;
@@ -159,10 +161,11 @@ void crew_breed_stop(void)
 {
 	int before = generations;
 
+	watching = 1;
 	/* The line must go on after the process was confined, or it shows nothing. */
 	for (int i = 0; i < 200 && generations < before + 20; i++)
 		usleep(5000);
-	printf("bred=%d\n", generations > before);
+	printf("bred=%d\nfree=%d\n", generations > before, (int)free_ones);
 	breeding = 0;
 	usleep(20000);
 }
