@@ -224,6 +224,19 @@ static int end(struct door *d, int status)
 	return status;
 }
 
+/* With the status that the library ends with, it has said why. */
+static int ended_early(struct door *d)
+{
+	int how = 0;
+
+	kill(d->pid, SIGKILL); /* no matter where it has ended already */
+	while (waitpid(d->pid, &how, 0) < 0 && errno == EINTR)
+		continue;
+	if (!WIFEXITED(how) || WEXITSTATUS(how) != HUTCH_EXIT_FAILED)
+		say("waiting for the library in", d->program, "it ended, or closed its descriptors, without a word that it is confined");
+	return HUTCH_EXIT_FAILED;
+}
+
 static int64_t now_ms(void)
 {
 	struct timespec t;
@@ -259,8 +272,7 @@ static int wait_for_word(struct door *d)
 			break;
 		if (read(d->ack[0], &word, 1) == 1 && word == PRELOAD_DONE[0])
 			return 0;
-		say("waiting for the library in", d->program, "it ended, or closed its descriptors, before it was confined; main was not reached under our eyes");
-		return end(d, HUTCH_EXIT_FAILED);
+		return ended_early(d);
 	}
 	say("waiting for the library in", d->program, "no word that it is confined: it was ended; `hutch run -- CMD` confines it from outside");
 	return end(d, HUTCH_EXIT_FAILED);
