@@ -21,7 +21,7 @@ inside) c_files tests/inside ;;
 programs) for f in $(c_files "tests/$2"); do if grep -Eq "$has_main" "$f"; then echo "$f"; fi; done ;;
 helpers) for f in $(c_files "tests/$2"); do if ! grep -Eq "$has_main" "$f"; then echo "$f"; fi; done ;;
 all)
-	c_files src tests tools
+	c_files src tests tools examples
 	for f in $(c_files tests); do if grep -Eq "$has_main" "$f"; then echo "program $f"; fi; done
 	find include docs/man src/policy -name '*.h' -o -name '*.in' -o -name '*.policy' 2>/dev/null | LC_ALL=C sort
 	;;

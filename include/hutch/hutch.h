@@ -119,6 +119,53 @@ HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
 /* Kills if it still runs, reaps, frees. */
 HUTCH_API void hutch_run_free(hutch_run *r);
 
+/* ---- enter: this process confines itself ---- */
+/* The caller confines itself as the policy says and goes on in the same program:
+ *     if (hutch_enter(p, &e) < 0) …exit; application_run();
+ * The policy's command is not used. What is not covered: processes that were started before.
+ *
+ * With new namespaces (the default): the process must have one thread. It forks; the call returns 0 in the child,
+ * which is the application, with another process id (inside: what the new namespace gives). The parent never
+ * returns: it closes its descriptors, waits, relays the signals that it gets, stops and goes on as the application
+ * does, and ends as it ends (same exit code, same signal); if it is killed, so is the application. Handlers of
+ * pthread_atfork run once. Memory is the application's own copy; timers, file locks of fcntl and pending
+ * asynchronous I/O are not inherited, as with fork(2). Descriptors but 0-2 and those that the key `fd` names are
+ * closed. Signal handlers, masks, the session and the terminal stay.
+ *
+ * Without (userns = never, or = try in a process with threads): nothing is forked, and every thread is confined,
+ * also those that are made meanwhile: system call filter with TSYNC; capabilities, ids, no_new_privs and Landlock by
+ * a signal that each thread handles (33, or a free real-time one; the old disposition is put back), so that a call
+ * that can't be restarted may return EINTR once. Meanwhile no other thread may fork, change ids, use the environment or rely on a
+ * descriptor that is about to be closed. A thread that blocks all signals, or has a filter of its own: an error.
+ *
+ * Environment: environ is replaced; strings of the first environment that are gone from it are overwritten, also
+ * where /proc/self/environ shows them, so pointers that getenv(3) gave before may then lead to an empty string.
+ *
+ * 0 = confined. -1 = not, *e says why. Everything that can be is checked before anything changes, and then the
+ * process is as it was; if *e's detail begins with "partially confined; exit", it isn't: the caller must end.
+ * Never ignore the result. Must not be called from a signal handler. */
+HUTCH_API int hutch_enter(const hutch_policy *p, struct hutch_error *e) __attribute__((warn_unused_result));
+/* What hutch_enter would do, as hutch_plan_text prints it, without doing it. malloc'd; NULL = error. */
+HUTCH_API char *hutch_enter_text(const hutch_policy *p, bool json, struct hutch_error *e);
+
+/* ---- narrow: this process gives up more and more ---- */
+struct hutch_path { const char *path, *rights; /* of "rwxc": read, write, execute, create and remove below */ };
+#define HUTCH_NARROW_KILL 1u    /* a refused system call ends the process (SIGSYS); else it fails with EPERM */
+/* May be called any number of times (the kernel has a limit of 16 for paths), before or after hutch_enter, by any
+ * thread: it holds for all threads, and for every process and program that they start. It never gives back anything:
+ * what one call leaves out stays gone, whatever a later one lists.
+ * promises: names with blanks between, hutch_narrow(3); what none of them allows is refused. NULL = system calls stay
+ * as they are, "" = nothing but ending by a signal.
+ * paths: the only files and directories (with all below) that can still be opened, made or executed. NULL = as they
+ * are; count 0 = none. Each path must exist, and naming one takes the promise rpath. What is open stays open. Not
+ * covered: looking at names (stat), modes and times, and unix sockets by path: that is what the promises are for.
+ * Threads: as hutch_enter without namespaces. 0, or -1 with *e: nothing changed, unless its detail begins with
+ * "partially confined; exit". */
+HUTCH_API int hutch_narrow(const char *promises, const struct hutch_path *paths, size_t count, unsigned flags,
+			   struct hutch_error *e) __attribute__((warn_unused_result));
+/* Name of a promise, NULL after the last. help (may be NULL): what it is for. */
+HUTCH_API const char *hutch_promise(size_t index, const char **help);
+
 #ifdef __cplusplus
 }
 #endif

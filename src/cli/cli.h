@@ -24,6 +24,17 @@ int cli_nomem(void);
 /* Writes text to standard output; a failure to do so must not look like success. Frees it. */
 int cli_print(char *text, int status);
 
+/* ---- run.c ---- */
+/* Blocks the signals that are forwarded; the descriptor to read them from, or -1. */
+int watch_signals(struct hutch_error *e);
+
+/* ---- door.c ---- */
+int door_bad_option(struct hutch_error *e, const char *word, int at);
+/* Starts the program with our library in front of its own; words as `hutch run` has them. Its exit status. */
+int door_preload(int argc, char *const argv[], bool report);
+/* elf.c: NULL = the library can go into this program; else why it can't (and which door works). */
+const char *door_refuses(int fd, bool *missing);
+
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */
 void cli_usage(bool run);

@@ -99,7 +99,8 @@ void cli_usage(bool run)
 	     "  --view                    the same as --preset view\n"
 	     "  --as-pid-1                the same as --init=no");
 	if (run)
-		puts("  --report FILE             write a JSON record of how it ended; - is standard error\n"
+		puts("  --door command|preload    preload: a library confines the program from within, before its main\n"
+		     "  --report FILE             write a JSON record of how it ended; - is standard error\n"
 		     "  --report-fd N             the same to an open descriptor");
 	else
 		puts("  --json                    one JSON object instead of text");

@@ -15,8 +15,19 @@
 
 struct options {
 	struct report_to report;
-	bool help;
+	bool help, preload;
 };
+
+/* --door=command, --door=preload */
+static int door_option(struct options *o, int argc, char *const argv[], int at, struct hutch_error *e)
+{
+	const char *value = !strncmp(argv[at], "--door=", 7) ? argv[at] + 7 : at + 1 < argc ? argv[at + 1] : "";
+
+	if (strcmp(value, "command") && strcmp(value, "preload"))
+		return door_bad_option(e, argv[at], at);
+	o->preload = !strcmp(value, "preload");
+	return argv[at][6] ? 1 : 2;
+}
 
 static int extra(void *data, int argc, char *const argv[], int at, struct hutch_error *e)
 {
@@ -24,6 +35,8 @@ static int extra(void *data, int argc, char *const argv[], int at, struct hutch_
 
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
+	if (!strcmp(argv[at], "--door") || !strncmp(argv[at], "--door=", 7))
+		return door_option(o, argc, argv, at, e);
 	return report_option(&o->report, argc, argv, at, e);
 }
 
@@ -58,7 +71,7 @@ static bool is_ignored(int number)
 	return sigaction(number, NULL, &a) == 0 && a.sa_handler == SIG_IGN;
 }
 
-static int watch_signals(struct hutch_error *e)
+int watch_signals(struct hutch_error *e)
 {
 	static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT };
 	sigset_t block, read;
@@ -195,6 +208,8 @@ int run_command(int argc, char *const argv[])
 	parsed = hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e);
 	if (parsed == 0 && o.help)
 		status = (cli_usage(true), 0);
+	else if (parsed == 0 && o.preload)
+		status = door_preload(argc - 1, argv + 1, o.report.path || o.report.fd >= 0);
 	else if (report_open(&o.report) < 0)
 		status = parsed < 0 ? cli_error(&e) : HUTCH_EXIT_FAILED;
 	else if (parsed < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)

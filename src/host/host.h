@@ -68,6 +68,11 @@ struct host {
 	int fd_flags[3];         /* F_GETFL (O_PATH shows here); 0 for a terminal, a pipe or /dev/null */
 	const char *stdin_path;  /* where stdin is a regular file and its name still leads to it, else NULL */
 
+	/* the calling process, where it confines itself (host_probe_threads) */
+	unsigned threads;        /* 0 = not asked */
+	unsigned thread_signal;  /* one that every thread takes, 0 = there is none */
+	unsigned thread_deaf;    /* then: a thread that blocks all */
+
 	/* kernel interfaces that answer here (a filter may hide them) */
 	bool openat2, open_tree, move_mount, fsopen, mount_setattr, clone3, close_range, pidfd;
 	unsigned landlock_abi;   /* 0 = none */
@@ -109,6 +114,8 @@ struct host {
 int host_probe(struct host *h, struct arena *a, struct hutch_error *e);
 /* All facts, including those that fork and try (explain, check, diagnosis). */
 int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e);
+/* How many threads the calling process has, and by which signal each can be reached. */
+int host_probe_threads(struct host *h, struct hutch_error *e);
 /* The caller's subordinate id ranges and the helpers newuidmap, newgidmap: for a plain run with map=auto. */
 void host_probe_ids(struct host *h);
 /* Where a cgroup of the run's own can be made: below parent (NULL = the caller's own one; a name from the top of each

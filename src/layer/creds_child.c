@@ -123,6 +123,13 @@ int child_op_NO_NEW_PRIVS(struct child *c, const struct op *op)
 	return r < 0 ? child_fail(c, op, ERR_CREDS_NNP, r, "prctl PR_SET_NO_NEW_PRIVS", NULL) : 0;
 }
 
+int child_op_DUMPABLE(struct child *c, const struct op *op)
+{
+	int r = sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+
+	return r < 0 ? child_fail(c, op, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_DUMPABLE", NULL) : 0;
+}
+
 static int verify_caps(uint64_t most)
 {
 	struct u_cap_header h = { .version = U_CAP_VERSION_3 };

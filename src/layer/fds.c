@@ -40,6 +40,9 @@ static int stdin_file(struct build *b)
 		op = build_op(b, SECTION_FDS, OP_STDIN_READONLY, h->stdin_path, "caller");
 		return op ? build_row(b, ROW_ENFORCED, "standard input", "file", "the file, read-only for good", "reopened through a read-only mount", NULL, "caller") : -1;
 	}
+	if (layer_enters(b))
+		return build_row(b, ROW_OPEN, "standard input", "file", "the file as it is", "-",
+				 "it can be opened again for writing where its mode allows it: the process holds it already", "caller");
 	b->plan->relay_stdin = true;
 	return build_row(b, ROW_ENFORCED, "standard input", "file", "a copy through a pipe", "relay in the launcher",
 			 "the file can't be reopened read-only here", "caller");

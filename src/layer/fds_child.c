@@ -34,6 +34,8 @@ static int close_gap(unsigned first, unsigned last)
 /* keep is sorted and holds every descriptor that the steps to come need. */
 int child_close_from(struct child *c, unsigned from)
 {
+	if (c->plan->mode == PLAN_NARROW)
+		return 0; /* what is open stays the process's own */
 	for (size_t i = 0; i <= c->keep_count; i++) {
 		unsigned next = i < c->keep_count ? (unsigned)c->keep[i] : ~0u;
 		unsigned last = i < c->keep_count ? next - 1 : ~0u;
@@ -58,7 +60,7 @@ int child_close_others(struct child *c)
 			return child_fail(c, NULL, ERR_STDIN, r, "dup3", NULL);
 	}
 	for (int fd = 1; fd < 3; fd++) {
-		int r = c->output[fd] >= 0 ? sys_dup3(c->output[fd], fd, 0) : 0;
+		int r = c->output[fd] > 2 ? sys_dup3(c->output[fd], fd, 0) : 0;
 		if (r < 0)
 			return child_fail(c, NULL, ERR_FD_STDIO, r, "dup3", NULL);
 	}

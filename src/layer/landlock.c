@@ -11,7 +11,7 @@
 #define FILE_WRITE (LL_WRITE_FILE | LL_TRUNCATE)
 #define DIR_WRITE (FILE_WRITE | LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | LL_MAKE_SOCK | LL_MAKE_FIFO | LL_MAKE_SYM | LL_REFER)
 
-static uint64_t handled_fs(unsigned abi)
+uint64_t landlock_handled(unsigned abi)
 {
 	uint64_t all = LL_REFER - 1;
 
@@ -178,7 +178,7 @@ int landlock_compile(struct build *b, const struct view *v)
 	const struct policy *p = b->policy;
 	unsigned abi = b->host->landlock_abi;
 	bool never = layer_never(b), files = never || p->landlock == LANDLOCK_FILES;
-	uint64_t net = 0, handled = files ? handled_fs(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
+	uint64_t net = 0, handled = files ? landlock_handled(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
 	struct op *op;
 
 	if (p->landlock == LANDLOCK_OFF && !never)
@@ -220,7 +220,8 @@ int landlock_compile(struct build *b, const struct view *v)
 		return -1;
 	if (ports(b, &p->tcp_connect, LL_NET_CONNECT, p->origin[KEY_TCP_CONNECT]) < 0 || ports(b, &p->tcp_bind, LL_NET_BIND, p->origin[KEY_TCP_BIND]) < 0)
 		return -1;
-	if (!build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
+	/* Once restricted, a thread can't reach the others by a signal on every kernel. */
+	if (each_thread_compile(b) < 0 || !build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
 		return -1;
 	return rows(b, files, never, net, scoped);
 }

@@ -66,11 +66,18 @@ int rlimit_compile(struct build *b);
 int creds_compile(struct build *b);
 int caps_compile(struct build *b);
 int cwd_compile(struct build *b, const struct view *v);
+uint64_t landlock_handled(unsigned abi);                      /* every right to files that this version knows */
 int landlock_compile(struct build *b, const struct view *v);
+int each_thread_compile(struct build *b);                     /* enter.c: once, before the process gives up what reaches its threads */
 int verify_compile(struct build *b);
 int seccomp_compile(struct build *b);
 int fds_final_compile(struct build *b);
 int exec_compile(struct build *b, const struct view *v);
+/* A process that confines itself: what can't be had in it is refused, what has no meaning there is left out. */
+int enter_check(struct build *b);
+int enter_choose(struct build *b);                            /* after ns_compile: here, or in a child */
+void enter_flag(struct build *b);                             /* what each thread must do for itself */
+bool layer_enters(const struct build *b);
 /* Environment first: PATH decides which program is meant. */
 int env_compile(struct build *b, struct view *v);
 /* Finds the program (host path and inside path); runs before the view is complete. */
@@ -94,7 +101,7 @@ struct child {
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */
 	int stdin_fd;               /* read end of the relay pipe, -1 = none */
-	int output[3];              /* 1, 2: write ends of the output pipes, -1 = none */
+	int output[3];              /* 1, 2: write ends of the output pipes, all above 2; else none */
 	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
 	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */
@@ -103,6 +110,8 @@ struct child {
 	unsigned loose;             /* descriptors that were left for the exec to close */
 	const struct rlimit *files; /* the caller's limit of descriptors, where the launcher raised it; else NULL */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
+	bool one_of_many;           /* a thread that follows: what all share is left alone */
+	int (*fork)(void);          /* the C library's, where a program goes on that uses it; NULL = the system call */
 	struct hutch_error *error;
 };
 int child_wait_go(struct child *c);

@@ -54,6 +54,12 @@ static int profile(struct build *b, const struct seccomp_want *w, struct filter 
 	return r;
 }
 
+/* The flag that gives the filter to every thread at once. */
+static uint64_t all_threads(const struct build *b)
+{
+	return b->plan->mode == PLAN_ENTER_HERE ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+}
+
 static int one(struct build *b, const struct seccomp_want *w)
 {
 	struct plan *p = b->plan;
@@ -77,6 +83,7 @@ static int one(struct build *b, const struct seccomp_want *w)
 	if (!op)
 		return -1;
 	op->number[0] = p->filter_count++;
+	op->number[1] = all_threads(b);
 	return build_row(b, ROW_ENFORCED, "system calls", f->name, f->name, arena_printf(p->arena, "seccomp filter, %zu instructions", f->count), notes, origin);
 }
 
@@ -124,6 +131,7 @@ static int add_own(struct build *b, const char *name, const struct sock_filter *
 	if (!op)
 		return -1;
 	op->number[0] = p->filter_count;
+	op->number[1] = all_threads(b);
 	p->filters[p->filter_count++] = (struct filter){ name, words, count };
 	return 0;
 }

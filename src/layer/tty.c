@@ -19,10 +19,20 @@ static bool wants_pty(const struct build *b)
 	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && has_tty(b));
 }
 
+static bool tty_open(const struct build *b)
+{
+	return b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2];
+}
+
 int tty_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
 
+	if (layer_enters(b)) {
+		b->plan->shared_session = true;
+		return build_row(b, tty_open(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "the process's own", "its own session and terminal", "-",
+				 tty_open(b) ? "typing into it (TIOCSTI) is stopped by the system call filter only" : NULL, p->origin[KEY_TTY]);
+	}
 	if (wants_pty(b)) {
 		b->plan->private_tty = true;
 		struct op *op = build_op(b, SECTION_TTY, OP_PTY, "/dev/ptmx", p->origin[KEY_TTY]);

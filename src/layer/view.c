@@ -373,7 +373,7 @@ int view_compile(struct build *b, struct view *v)
 		if ((!p->rootfs && identity_files(b, v) < 0) || private_places(b, v) < 0 || kernel_places(b, v) < 0)
 			return -1;
 	}
-	if (default_cwd(b, v) < 0 || exec_resolve(b, v) < 0 || show_program(b, v) < 0)
+	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
 	return resolve_destinations(b, v) < 0 ? -1 : view_aliases(b, v);
 }

@@ -1,6 +1,6 @@
 /* Public plan: freeze, probe, compile; and spawn.
  * Runs in: parent. */
-#include "lib/lib.h"
+#include "lib/compile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	return 0;
 }
 
-static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
+int lib_compile(const hutch_policy *p, bool full, bool enter, hutch_plan *out, struct hutch_error *e)
 {
 	struct draft draft;
 	struct policy_context context = { 0 };
@@ -88,7 +88,9 @@ static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hut
 		host_probe_ids(&out->host);
 	if (policy_limits(&out->policy))
 		host_probe_cgroups(&out->host, out->policy.cgroup_parent);
-	return plan_compile(&out->policy, &out->host, &out->arena, &out->plan, e);
+	if (enter && host_probe_threads(&out->host, e) < 0)
+		return -1;
+	return (enter ? plan_compile_enter : plan_compile)(&out->policy, &out->host, &out->arena, &out->plan, e);
 }
 
 int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hutch_error *e)
@@ -99,7 +101,7 @@ int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hu
 	if (!plan)
 		return error_nomem(e);
 	arena_init(&plan->arena);
-	if (compile(p, full, plan, e) < 0) {
+	if (lib_compile(p, full, false, plan, e) < 0) {
 		/* Symptoms of a known cause get its name and its remedy. */
 		if (e)
 			host_explain(e);

@@ -77,6 +77,8 @@ enum plan_section {
 	X(LANDLOCK_PATH, "landlock-path") /* path, number[0] = allowed access */ \
 	X(LANDLOCK_PORT, "landlock-port") /* number: port, access */ \
 	X(LANDLOCK_RESTRICT, "landlock-restrict") \
+	X(EACH_THREAD, "each-thread") /* number[0] = signal, number[1] = threads seen: the flagged operations, in every other thread */ \
+	X(DUMPABLE, "dumpable") /* a process that goes on is given back to its own user */ \
 	X(VERIFY, "verify") /* number: caps, uid, gid … what /proc/self/status must say */ \
 	X(EXEC_CHECK, "program-file") /* path leads, interpreters included, through no magic link of /proc */ \
 	X(SECCOMP, "seccomp") /* number[0] = index of plan->filters */ \
@@ -95,6 +97,7 @@ enum op_kind {
 #define OPF_CLASSIC  16u   /* mount(2) with flags, for kernels without mount_setattr */
 #define OPF_LISTEN   64u   /* the filter's listener goes to the launcher */
 #define OPF_GROUP    128u  /* mount(2) alone: the attributes come with one change for a whole group */
+#define OPF_EACH_THREAD 256u /* the kernel keeps it for each thread: EACH_THREAD runs it in the others */
 #define OPF_NODE     32u   /* one device node: bound as it is, noexec by its file system */
 
 struct op {
@@ -148,6 +151,14 @@ struct plan_limits {
 	uint64_t standin_nproc, standin_data; /* rlimits in place of a cgroup */
 };
 
+/* Which door the plan is for. */
+enum plan_mode {
+	PLAN_RUN,           /* a program that is started */
+	PLAN_ENTER,         /* this program goes on in a child, in new namespaces; the caller becomes its supervisor */
+	PLAN_ENTER_HERE,    /* this very process, all threads of it, without namespaces */
+	PLAN_NARROW,        /* the same, giving up more: no policy, nothing is closed */
+};
+
 struct filter { const char *name; const struct sock_filter *words; size_t count; };
 
 struct plan {
@@ -173,6 +184,8 @@ struct plan {
 	bool relay_output[3];       /* 1, 2: through a pipe to the launcher */
 	const char *output_file[3];
 
+	enum plan_mode mode;
+	bool each_thread;           /* the operation is there */
 	uint64_t clone_flags;       /* CLONE_NEW* of the child's clone3 */
 	uint64_t unshare_flags;     /* after joining, or for the payload (time) */
 	bool userns_new, joins;
@@ -196,6 +209,8 @@ struct plan {
 /* PURE: same inputs, same plan. Fails with the key, its origin and the remedy when something that is
  * required can't be had on this host. */
 int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
+/* The same for a process that confines itself; h->threads says how many threads it has. */
+int plan_compile_enter(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
 void plan_print(const struct plan *p, struct text *out);       /* one line per operation, then the table */
 void plan_print_json(const struct plan *p, struct text *out);
 void plan_rows(const struct plan *p, struct text *out);        /* the effective table alone */

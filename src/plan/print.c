@@ -80,6 +80,9 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	case OP_SIGNAL_DEFAULT: case OP_FD_KEEP: case OP_FD_NULL:
 		text_printf(t, " %llu", (unsigned long long)op->number[0]);
 		break;
+	case OP_EACH_THREAD:
+		text_printf(t, " %llu others, by signal %llu", (unsigned long long)op->number[1], (unsigned long long)op->number[0]);
+		break;
 	case OP_MKDIR: case OP_WRITE: case OP_UMASK: case OP_COPY:
 		text_printf(t, " mode=%04llo", (unsigned long long)op->number[0]);
 		break;

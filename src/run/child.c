@@ -1,5 +1,6 @@
 /* THE SPINE: every step between the clone and the program's exec, in order, on one screen.
  * The child decides nothing: each step executes its section of the plan, and any failure ends it.
+ * A process that confines itself takes the same steps, but for the exec.
  * Runs in: child. */
 #include "run/child.h"
 
@@ -55,25 +56,24 @@ void child_report(struct child *c)
 	sys_write(c->status, &record, sizeof record);
 }
 
-static void give_up(struct child *c) __attribute__((noreturn));
-static void give_up(struct child *c)
+void child_give_up(struct child *c)
 {
 	child_report(c);
 	sys_exit(125);
 }
 
-static void must(struct child *c, int result)
-{
-	if (result < 0)
-		give_up(c);
-}
+/* A step that failed is the last. */
+#define must(c, step) do { if ((step) < 0) return -1; } while (0)
 
 /* EOF and silence mean abort, never "go". */
 int child_wait_go(struct child *c)
 {
 	struct message m;
-	int r = sync_receive(c->control, &m, NULL, 60000);
+	int r;
 
+	if (c->plan->mode == PLAN_ENTER_HERE || c->plan->mode == PLAN_NARROW)
+		return 0; /* nobody was cloned, so nobody waits */
+	r = sync_receive(c->control, &m, NULL, 60000);
 	if (r == 1 && m.type == MSG_GO)
 		return 0;
 	return child_fail(c, NULL, ERR_LAUNCH_ORPHAN, r < 0 ? r : 0, "recvmsg", "the launcher's word to go on");
@@ -110,7 +110,7 @@ static int enter_joined(struct child *c)
 	sys_exit(0);
 }
 
-void child_main(struct child *c)
+int child_steps(struct child *c)
 {
 	must(c, closed_to_peers(c));                 /* who lives in a joined namespace must not look into us */
 	must(c, child_close_others(c));              /* before any right in the new namespaces is used; its own copy of the
@@ -139,8 +139,14 @@ void child_main(struct child *c)
 	must(c, child_section(c, SECTION_LANDLOCK)); /* needs no_new_privs; forbids mounts, so after them */
 	must(c, child_section(c, SECTION_VERIFY));   /* trust nothing: read back what the kernel holds */
 	must(c, child_section(c, SECTION_SECCOMP));  /* last, for it may forbid every call above */
-	must(c, child_section(c, SECTION_EXEC));
-	give_up(c);                                  /* exec never comes back but with an error */
+	return 0;
+}
+
+void child_main(struct child *c)
+{
+	if (child_steps(c) == 0)
+		child_section(c, SECTION_EXEC);
+	child_give_up(c);                            /* exec never comes back but with an error */
 }
 
 /* From here on what the program does is its own: unblock, say READY, execute. */

@@ -27,6 +27,12 @@ static void clear(char *start, char *end)
 		*s = 0;
 }
 
+static void clear_words(struct child *c)
+{
+	clear(c->words.start, c->words.end);
+	clear(c->environment.start, c->environment.end);
+}
+
 static int drop_privilege(void)
 {
 	struct u_cap_header h = { .version = U_CAP_VERSION_3 };
@@ -182,6 +188,8 @@ static int set_up(struct child *c, struct init *i, int gate)
 	uint64_t all = ~UINT64_C(0);
 	int r;
 
+	/* A program that goes on, held at the gate, has its own copy. */
+	clear_words(c);
 	/* Blocked since before the clone. */
 	i->signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	if (i->signals < 0)
@@ -263,8 +271,8 @@ static int split(struct child *c, const struct op *op)
 
 	/* Before the fork, or a fast program could look into init before it is closed. Exec makes the program's
 	 * own process dumpable again; its words are copies in the plan. */
-	clear(c->words.start, c->words.end);
-	clear(c->environment.start, c->environment.end);
+	if (c->plan->mode == PLAN_RUN)
+		clear_words(c);
 	pid = sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, pid, "prctl PR_SET_DUMPABLE", "init");
@@ -276,7 +284,7 @@ static int split(struct child *c, const struct op *op)
 	int gate[2], r = sys_pipe2(gate, O_CLOEXEC);
 	if (r < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, r, "pipe2", "init");
-	pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	pid = c->fork ? c->fork() : (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");
 	if (pid > 0)

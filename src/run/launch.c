@@ -212,7 +212,7 @@ static int new_process(struct launch *l)
 {
 	int birth = l->plan->joins || !l->host->clone3 ? -1 : cgroup_birth(l->run);
 	struct u_clone_args a = {
-		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
+		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | (l->plan->mode == PLAN_RUN ? U_CLONE_CLEAR_SIGHAND : 0), .exit_signal = SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
 	int pid;
@@ -233,7 +233,7 @@ static int new_process(struct launch *l)
 }
 
 /* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. */
-static int parse_words(char *text, struct child *c)
+int parse_words(char *text, struct child *c)
 {
 	char *at = strrchr(text, ')'); /* the name may hold anything */
 	unsigned long field[4];
@@ -269,6 +269,14 @@ static int find_words(struct launch *l)
 	return error_set(l->error, ERR_LAUNCH_PREPARE, n < 0 ? saved : EPROTO, fd < 0 ? "open" : "read", "/proc/self/stat", NULL);
 }
 
+/* The C library must know of the process that goes on with it: its locks, its thread's id, handlers of pthread_atfork. */
+static int fork_program(void)
+{
+	pid_t pid = fork();
+
+	return pid < 0 ? -errno : pid;
+}
+
 static int start(struct launch *l)
 {
 	sigset_t all, old;
@@ -278,6 +286,7 @@ static int start(struct launch *l)
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
+		.fork = l->plan->mode == PLAN_ENTER ? fork_program : NULL,
 		.files = l->files_raised ? &l->files : NULL, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 		.output = { -1, l->output[1][1], l->output[2][1] },
 	};
@@ -286,8 +295,14 @@ static int start(struct launch *l)
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
 	pid = new_process(l);
-	if (pid == 0)
+	if (pid == 0 && l->plan->mode == PLAN_RUN)
 		child_main(&l->child);
+	if (pid == 0) {
+		/* Its own copy of the launcher's end would keep the socket open after the launcher's death. */
+		sys_close(l->control[0]);
+		child_enter(&l->child);
+		return 1; /* the caller of all this unblocks its signals */
+	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0 && l->born && (pid == -EACCES || pid == -EOPNOTSUPP || pid == -EBUSY))
 		return error_set(l->error, ERR_CGROUP_JOIN, -pid, "clone3", l->run->cgroups[0].path, l->plan->policy->origin[KEY_CGROUP_PARENT]);
@@ -515,6 +530,11 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	result = prepare(&l);
 	if (result == 0)
 		result = start(&l);
+	if (result == 1) {
+		free(l.slots);
+		free(l.keep);
+		return 1; /* the program that goes on, inside */
+	}
 	if (result == 0)
 		result = converse(&l);
 	if (result < 0)

@@ -52,6 +52,7 @@ struct hutch_run {
 	int64_t started_us, exec_us;
 };
 
+/* 0 = started; with a plan that enters, 1 = this is the program, inside. */
 int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, struct hutch_error *e);
 /* An unprivileged id that no other run has: the lock (kept open) is what reserves it. -1 = error. */
 int id_allocate(uint32_t *id, struct hutch_error *e);
@@ -105,6 +106,16 @@ int output_pollfds(const struct hutch_run *r, struct pollfd *fds);
 void output_step(struct hutch_run *r, const struct pollfd *fds);
 void output_done(struct hutch_run *r);
 
+/* enter.c: confines this process as it is. *changed: something can't be taken back. */
+int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e);
+int run_try_landlock(const struct plan *p, struct hutch_error *e);
+/* Says in *e that the process isn't as it was. -1. */
+int enter_partial(struct hutch_error *e);
+/* What the caller turns into: waits for the program, relays signals, ends as it ends. */
+void run_supervise(struct hutch_run *r) __attribute__((noreturn));
+/* Start and end of words and environment in the text of /proc/self/stat. -1 = it isn't one. */
+struct child;
+int parse_words(char *text, struct child *c);
 int64_t clock_us(void);
 #define SETUP_DEADLINE_MS 60000 /* a network file system that answers slowly is still no reason to wait for ever */
 
