@@ -31,9 +31,11 @@ static void arm(struct hutch_run *r, int64_t at)
 
 static int64_t cpu_us(struct hutch_run *r)
 {
-	int64_t n = cgroup_cpu_us(r);
+	int64_t n = cgroup_cpu_us(r), setup = r->report.setup_cpu_us > 0 ? r->report.setup_cpu_us : 0;
 
-	return n >= 0 ? n : r->watch.tally ? tally_cpu_us(r->watch.tally) : 0;
+	if (n < 0)
+		n = r->watch.tally ? tally_cpu_us(r->watch.tally) : 0;
+	return n > setup ? n - setup : 0; /* the limit is the program's */
 }
 
 /* When the limit can be reached at the earliest: every processor is at work for this run. */
