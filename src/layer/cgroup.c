@@ -66,7 +66,7 @@ static const char *why_not(const struct limiter *l, enum controller c)
 		return arena_printf(arena_of(l), "the %s controller isn't offered %s", name,
 				    l->b->policy->cgroup_parent ? "below that cgroup" : "in the cgroup that hutch was started in");
 	if (!g->writable)
-		return arena_printf(arena_of(l), "%s isn't delegated to the caller", g->parent);
+		return arena_printf(arena_of(l), "%s isn't delegated to the caller%s", g->parent, l->b->policy->cgroup_parent ? ", or isn't there" : "");
 	return arena_printf(arena_of(l), "%s holds other processes, so its %s controller can't be enabled", g->parent, name);
 }
 
