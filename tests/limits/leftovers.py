@@ -3,11 +3,10 @@ Runs in: the test process."""
 import os
 import random
 import signal
-import subprocess
 import time
 
 from harness import Skip, wait_until, with_tag
-from place import NAME, below
+from cgroups import NAME, below
 
 
 def cgroups(s, p):

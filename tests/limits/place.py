@@ -3,63 +3,10 @@ Runs in: the test process."""
 import os
 import re
 
+import cgroups
 import harness
-from harness import Skip, parse_json
+from harness import parse_json
 from schema import Schema
-
-TREE = "/sys/fs/cgroup"
-CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "cpuset", "freezer")
-NAME = "HUTCH_TEST_CGROUP"
-
-
-def v1(controller, *names):
-    return os.path.join(TREE, controller, *names)
-
-
-def has_v1():
-    return all(os.path.exists(v1(c, "cgroup.clone_children")) for c in CONTROLLERS)
-
-
-def make_tree(name):
-    """A top cgroup of ours in each controller, and one below it that will be a user's."""
-    for c in CONTROLLERS:
-        for path in (v1(c, name), v1(c, name, "user")):
-            os.mkdir(path)
-            for f in ("cpuset.cpus", "cpuset.mems") if c == "cpuset" else ():
-                with open(v1(c, f)) as have, open(os.path.join(path, f), "w") as want:
-                    want.write(have.read())
-
-
-def remove_tree(name):
-    """Directories only: what still has a process stays, and is an error of the test that left it."""
-    left = []
-    for c in CONTROLLERS:
-        for base, dirs, _ in os.walk(v1(c, name), topdown=False):
-            try:
-                os.rmdir(base)
-            except OSError as e:
-                left.append("%s: %s" % (base, e.strerror))
-    return left
-
-
-def stale_trees():
-    for entry in os.listdir(v1("memory")):
-        number = entry.rpartition("-")[2]
-        if entry.startswith("hutch-test-") and number.isdigit() and not os.path.exists("/proc/" + number):
-            remove_tree(entry)
-
-
-def below(name):
-    """Every cgroup that runs made below our own."""
-    return sorted(os.path.join(base, d) for c in CONTROLLERS for base, dirs, _ in os.walk(v1(c, name)) for d in dirs if d.startswith("hutch-"))
-
-
-def join(name):
-    """For preexec: this process goes into the user's cgroup of each controller."""
-    for c in CONTROLLERS:
-        with open(v1(c, name, "user", "cgroup.procs"), "w") as f:
-            f.write("0")
-
 
 # What a run without --full tries, by caller: each way to end once, and for the others what differs there.
 QUICK = {
@@ -133,16 +80,14 @@ def check(s, r, rec, text):
 
 def places(s):
     """The settings that this machine has; a missing one is a skip."""
-    found, name = [], os.environ.get(NAME)
+    found, name = [], os.environ.get(cgroups.NAME)
     root = next((c for c in s.callers if c.root), None)
     user = next((c for c in s.callers if not c.root), None)
     if root and name:
         found.append(Place(s, "root", root, True, ["--cgroup-parent=/" + name]))
     if user and name:
-        for c in CONTROLLERS:
-            for f in ("", "cgroup.procs", "tasks"):
-                os.chown(v1(c, name, "user", f), user.uid, user.gid)
-        found.append(Place(s, "user with a cgroup", user, True, before=lambda: join(name)))
+        cgroups.give(name, user.uid, user.gid)
+        found.append(Place(s, "user with a cgroup", user, True, before=lambda: cgroups.join(name)))
     if user:
         found.append(Place(s, "user", user, False, ["--limits=prefer", "--cgroup=no"]))
     return found
