@@ -95,11 +95,12 @@ struct hutch_report {
 	bool core_dumped;
 	int64_t wall_us, user_us, system_us;  /* from exec to end; CPU of the program and the children it waited for */
 	int64_t setup_us;                     /* from hutch_spawn to exec */
+	int64_t setup_cpu_us;                 /* processor time of set-up inside, which the sums below include */
 	int64_t max_rss_kib;                  /* of the largest single process */
 	int64_t tree_user_us, tree_system_us; /* of every process that anybody in the sandbox waited for, set-up included */
 	int64_t minor_faults, major_faults, voluntary_switches, involuntary_switches; /* of the same */
 	int64_t read_bytes, write_bytes;      /* from and to block devices, of the same */
-	int64_t cgroup_cpu_us;                /* of every process that ever ran in it */
+	int64_t cgroup_cpu_us;                /* of every process that ever ran in it, set-up included */
 	int64_t seen_cpu_us;                  /* without a cgroup, of a run that was killed: what /proc said just before */
 	int64_t memory_peak, swap_peak, pids_peak; /* bytes, bytes, processes; without a cgroup: the greatest that was seen */
 	int64_t oom_kills, memory_hits, pids_hits; /* how often the limit was met */

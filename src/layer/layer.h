@@ -112,9 +112,12 @@ struct child {
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
 	bool one_of_many;           /* a thread that follows: what all share is left alone */
 	int (*fork)(void);          /* the C library's, where a program goes on that uses it; NULL = the system call */
+	uint32_t cost_us;           /* processor time of set-up until now, of this process and the ones before it */
 	struct hutch_error *error;
 };
 int child_wait_go(struct child *c);
+/* Adds this process's processor time to the cost of set-up, which isn't the program's. */
+int child_note_cost(struct child *c);
 /* Runs the operations of one section in order. */
 int child_section(struct child *c, enum plan_section s);
 uint32_t child_id(const struct child *c, uint64_t id); /* the allocated id in place of its stand-in */

@@ -327,7 +327,7 @@ static int silent_end(struct launch *l, int result)
 static int read_status(struct launch *l, bool *ready)
 {
 	struct { uint32_t tag; struct hutch_error error; } record;
-	uint32_t tag = 0;
+	uint32_t tag = 0, cost_us;
 	ssize_t n;
 
 	do
@@ -336,6 +336,9 @@ static int read_status(struct launch *l, bool *ready)
 	if (n == 0)
 		return *ready ? 1 : silent_end(l, 0);
 	if (n == (ssize_t)sizeof tag && tag == STATUS_READY && !*ready) {
+		if (read(l->status[0], &cost_us, sizeof cost_us) != (ssize_t)sizeof cost_us)
+			return silent_end(l, -EPROTO);
+		l->run->report.setup_cpu_us = cost_us;
 		*ready = true;
 		return 0;
 	}
