@@ -15,6 +15,7 @@
 
 struct options {
 	struct report_to report;
+	struct image_options image;
 	bool help;
 };
 
@@ -24,7 +25,8 @@ static int extra(void *data, int argc, char *const argv[], int at, struct hutch_
 
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
-	return report_option(&o->report, argc, argv, at, e);
+	int n = image_option(&o->image, argc, argv, at, e);
+	return n ? n : report_option(&o->report, argc, argv, at, e);
 }
 
 /* Set-up failed: the error, its record, and what a shell would say. Only a failed exec is the program's matter. */
@@ -177,7 +179,7 @@ int run_command(int argc, char *const argv[])
 		status = (cli_usage(true), 0);
 	else if (report_open(&o.report) < 0)
 		status = parsed < 0 ? cli_error(&e) : HUTCH_EXIT_FAILED;
-	else if (parsed < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
+	else if (parsed < 0 || image_apply(&o.image, policy, &e) < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
 		status = failed(&o, &e);
 	else
 		status = run_plan(plan, &o, &e);
