@@ -10,7 +10,7 @@ build='gcc:gcc libc6-dev:/usr/include/stdio.h linux-libc-dev:/usr/include/linux/
 	nettle-dev:/usr/include/nettle/sha2.h libseccomp-dev:/usr/include/seccomp.h python3:python3 pkg-config:pkg-config'
 test='libcmocka-dev:/usr/include/cmocka.h libseccomp-dev:/usr/include/seccomp.h g++:g++ git:git strace:strace
 	sqlite3:sqlite3 redis-server:redis-server redis-tools:redis-benchmark nodejs:node uidmap:newuidmap
-	busybox-static:busybox mandoc:mandoc libcap2-bin:capsh procps:ps'
+	busybox-static:busybox zstd:zstd mandoc:mandoc libcap2-bin:capsh procps:ps'
 full='mmdebstrap:mmdebstrap'
 lint='clang:clang clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck'
 bench='bubblewrap:bwrap'

@@ -111,7 +111,7 @@ static int add_rules(scmp_filter_ctx f)
 	static const int plain[] = {
 		SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(pwrite64), SCMP_SYS(lseek), SCMP_SYS(close),
 		SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(getdents64), SCMP_SYS(ftruncate), SCMP_SYS(fsync), SCMP_SYS(syncfs),
-		SCMP_SYS(flock), SCMP_SYS(fchown), SCMP_SYS(fsetxattr), SCMP_SYS(fgetxattr), SCMP_SYS(mkdirat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),
+		SCMP_SYS(flock), SCMP_SYS(fchown), SCMP_SYS(fsetxattr), SCMP_SYS(fgetxattr), SCMP_SYS(fremovexattr), SCMP_SYS(mkdirat), SCMP_SYS(symlinkat), SCMP_SYS(linkat),
 		SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(madvise), SCMP_SYS(futex),
 		SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
 		SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(restart_syscall), SCMP_SYS(getpid),

@@ -56,10 +56,11 @@ static int note(struct merge *m, const struct stat *st)
 
 static int enter(struct merge *m, int from, int to, const char *name, size_t len, const struct stat *st)
 {
-	struct stat there;
+	struct stat before;
+	bool there = tree_stat(to, name, &before) && S_ISDIR(before.st_mode);
 	int below, into, r;
 
-	if (!tree_stat(to, name, &there) || !S_ISDIR(there.st_mode)) {
+	if (!there) {
 		if (tree_remove(&m->tree, to, name) < 0)
 			return -1;
 		if (mkdirat(to, name, 0700) < 0)
@@ -70,7 +71,7 @@ static int enter(struct merge *m, int from, int to, const char *name, size_t len
 	if (below < 0 || into < 0)
 		r = failed(m, below < 0 ? -below : -into, "openat2", m->path);
 	else
-		r = note(m, st);
+		r = there && tree_is_implicit(below) ? 0 : note(m, st);
 	if (r == 0 && tree_is_opaque(below))
 		r = remove_content_of(m, into);
 	if (r == 0)
@@ -124,14 +125,14 @@ static int merge_directory(struct merge *m, int from, int to, size_t len)
 	return r;
 }
 
-static int merge_layer(struct merge *m, int from, int root)
+static int merge_layer(struct merge *m, int from, int root, bool first)
 {
 	struct stat st;
 
 	m->path[0] = 0;
 	if (fstat(from, &st) < 0)
 		return failed(m, errno, "fstat", "(layer)");
-	if (note(m, &st) < 0 || (tree_is_opaque(from) && remove_content_of(m, root) < 0))
+	if (((first || !tree_is_implicit(from)) && note(m, &st) < 0) || (tree_is_opaque(from) && remove_content_of(m, root) < 0))
 		return -1;
 	return merge_directory(m, from, root, 0);
 }
@@ -143,7 +144,7 @@ int flatten_layers(struct job *job, const int *layers, size_t count, int root)
 
 	tree_init(&m.tree, job, root);
 	for (size_t i = 0; i < count && r == 0; i++)
-		r = merge_layer(&m, layers[i], root);
+		r = merge_layer(&m, layers[i], root, i == 0);
 	if (r == 0)
 		r = tree_finish_directories(&m.tree);
 	tree_done(&m.tree);

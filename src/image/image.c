@@ -140,6 +140,23 @@ static size_t first_visible(const int *layers, size_t count)
 	return first;
 }
 
+/* An overlay shows a directory as the topmost layer has it. Where that layer has no entry for it, only made it for what
+ * lies in it, this would be wrong: such layers are made one tree, which takes it from below. */
+static bool overlay_is_right(const int *layers, size_t first, size_t count)
+{
+	struct stat top, below;
+	size_t i = count - 1;
+
+	for (size_t k = first + 1; k < count; k++) {
+		if (tree_has_implicit(layers[k]))
+			return false;
+	}
+	while (i > first && tree_is_implicit(layers[i]))
+		i--;
+	return fstat(layers[count - 1], &top) == 0 && fstat(layers[i], &below) == 0 && top.st_mode == below.st_mode &&
+	       top.st_uid == below.st_uid && top.st_gid == below.st_gid;
+}
+
 static void note_unpacked(struct job *job)
 {
 	const char *text = arena_printf(&job->arena, "%u layers unpacked; their files %s", job->unpacked, job->owners.ranges
@@ -155,7 +172,7 @@ static int put_trees(struct job *job, const struct image *image, const int *laye
 	const char *path;
 
 	/* A tree alone must not show its whiteouts, and an overlay takes only so many. */
-	if (job->flatten || count == 1 || count > MOST_OVERLAY) {
+	if (job->flatten || count == 1 || count > MOST_OVERLAY || !overlay_is_right(layers, first, image->layer_count)) {
 		if (flat_tree(job, image, layers, &path) < 0)
 			return -1;
 		put_record(job, "rootfs", path);

@@ -64,6 +64,7 @@ struct directory {                     /* what it gets at the end: until then we
 	mode_t mode;
 	uint32_t uid, gid;
 	struct timespec mtime;
+	bool implicit;                 /* the archive has no entry for it: it is as the layers below have it */
 };
 struct tree {
 	struct job *job;
@@ -71,6 +72,7 @@ struct tree {
 	char *parent_path;
 	struct directory *directories;
 	size_t directory_count, directory_cap;
+	size_t implicit;               /* directories that stayed so, the root aside */
 };
 void tree_init(struct tree *t, struct job *job, int root);
 void tree_done(struct tree *t);
@@ -85,6 +87,10 @@ int tree_remove(struct tree *t, int dir, const char *name);
 int tree_make_whiteout(struct tree *t, int dir, const char *name);
 int tree_set_opaque(struct tree *t, int dir, const char *path);
 bool tree_is_opaque(int dir);
+/* Marks that a flat tree is made by: of one directory, and (on the root) of any below it. */
+bool tree_is_implicit(int dir);
+bool tree_has_implicit(int root);
+int tree_mark_implicit(struct tree *t);
 /* For the end: mode, owner and time of a directory. */
 int tree_note_directory(struct tree *t, const struct directory *d);
 int tree_finish_directories(struct tree *t);

@@ -14,6 +14,8 @@
 #include "sys/sys.h"
 
 #define OPAQUE "user.overlay.opaque" /* what an overlay reads with userxattr: the only one that anybody may set */
+#define IMPLICIT "user.hutch.implicit"
+#define IMPLICIT_BELOW "user.hutch.implicit-below"
 #define MOST_DEPTH 4096u
 
 int open_beneath(int dir, const char *path, int flags, unsigned mode)
@@ -71,7 +73,7 @@ bool tree_is_whiteout(const struct stat *st)
 /* One directory that the archive has no entry for (yet). */
 static int make_implicit(struct tree *t, int dir, const char *name, const char *path)
 {
-	struct directory d = { .path = arena_strdup(&t->job->arena, path), .mode = 0755, .mtime.tv_nsec = UTIME_OMIT };
+	struct directory d = { .path = arena_strdup(&t->job->arena, path), .mode = 0755, .mtime.tv_nsec = UTIME_OMIT, .implicit = true };
 	struct stat st;
 	bool hidden = tree_stat(dir, name, &st) && tree_is_whiteout(&st);
 	int fd;
@@ -185,11 +187,47 @@ int tree_set_opaque(struct tree *t, int dir, const char *path)
 	return errno == EOPNOTSUPP ? error_detail(t->job->error, "its file system keeps no extended attributes of users") : -1;
 }
 
-bool tree_is_opaque(int dir)
+static bool has_mark(int dir, const char *name)
 {
 	char value;
 
-	return fgetxattr(dir, OPAQUE, &value, 1) == 1 && value == 'y';
+	return fgetxattr(dir, name, &value, 1) == 1 && value == 'y';
+}
+
+bool tree_is_opaque(int dir)
+{
+	return has_mark(dir, OPAQUE);
+}
+
+bool tree_is_implicit(int dir)
+{
+	return has_mark(dir, IMPLICIT);
+}
+
+bool tree_has_implicit(int root)
+{
+	return has_mark(root, IMPLICIT_BELOW);
+}
+
+int tree_mark_implicit(struct tree *t)
+{
+	if (t->implicit && fsetxattr(t->root, IMPLICIT_BELOW, "y", 1, 0) < 0)
+		return store_error(t, errno, "fsetxattr", "(root)");
+	return 0;
+}
+
+/* An entry of its own may come after the first file in it. */
+static int mark(struct tree *t, int fd, const struct directory *d)
+{
+	if (!d->implicit) {
+		if (fremovexattr(fd, IMPLICIT) == 0 && *d->path)
+			t->implicit--;
+		return 0;
+	}
+	if (fsetxattr(fd, IMPLICIT, "y", 1, 0) < 0)
+		return store_error(t, errno, "fsetxattr", d->path);
+	t->implicit += *d->path != 0;
+	return 0;
 }
 
 int tree_note_directory(struct tree *t, const struct directory *d)
@@ -231,7 +269,9 @@ static int finish_one(struct tree *t, const struct directory *d)
 		return 0;
 	if (fd < 0)
 		return store_error(t, -fd, "openat2", d->path);
-	if (futimens(fd, times) < 0)
+	if (mark(t, fd, d) < 0)
+		r = -1;
+	else if (futimens(fd, times) < 0)
 		r = store_error(t, errno, "utimensat", d->path);
 	else if (fchmod(fd, mode) < 0)
 		r = store_error(t, errno, "fchmod", d->path);

@@ -300,7 +300,7 @@ static int take_entry(struct unpack *u)
 
 static int take_all(struct unpack *u)
 {
-	struct directory root = { .path = "", .mode = 0755, .mtime.tv_nsec = UTIME_OMIT };
+	struct directory root = { .path = "", .mode = 0755, .mtime.tv_nsec = UTIME_OMIT, .implicit = true };
 	int r;
 
 	if (tree_note_directory(&u->tree, &root) < 0)
@@ -316,7 +316,7 @@ static int take_all(struct unpack *u)
 			return -1;
 	}
 	u->path = NULL;
-	return stream_verify(u->stream) < 0 ? -1 : tree_finish_directories(&u->tree);
+	return stream_verify(u->stream) < 0 || tree_finish_directories(&u->tree) < 0 ? -1 : tree_mark_implicit(&u->tree);
 }
 
 int unpack_layer(struct job *job, const struct image_layer *l, int root, struct counts *counts)
