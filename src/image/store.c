@@ -31,20 +31,23 @@ static const char *default_path(struct job *job)
 	return home && home[0] == '/' ? arena_printf(&job->arena, "%s/.local/share/hutch/layers", home) : NULL;
 }
 
-/* Like mkdir -p, each for us alone. */
+/* Like mkdir -p, each for us alone; root's can be passed through, for runs whose root is an id of root's ranges:
+ * what lies in it is for its owner alone. */
 static void make_path(const char *path)
 {
+	mode_t mode = geteuid() == 0 ? 0711 : 0700, before = umask(0);
 	char *copy = strdup(path);
 
 	for (char *p = copy ? copy + 1 : NULL; p && *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = 0;
-		mkdir(copy, 0700);
+		mkdir(copy, mode);
 		*p = '/';
 	}
 	free(copy);
-	mkdir(path, 0700);
+	mkdir(path, mode);
+	umask(before);
 }
 
 int store_open(struct job *job)
@@ -159,6 +162,9 @@ int store_commit(struct job *job, struct store_temp *t, const char *prefix, cons
 	const char *name = entry_name(job, prefix, digest);
 	int r = name ? write_info(t, info) : -ENOMEM;
 
+	/* The run that shows it has its owner's rights, and no others. */
+	if (r == 0 && job->owners.ranges && !job->owners.inside && fchown(t->dir, job->owners.uid_base, job->owners.gid_base) < 0)
+		r = -errno;
 	/* Its name says that it is whole: after a power cut, too. */
 	if (r == 0 && syncfs(t->dir) < 0)
 		r = -errno;
