@@ -29,8 +29,7 @@ MAY_INCLUDE = {
     "inspect": "base sys inspect",
     "image": "base sys host image",
 }
-# The command knows the options of the unpacker (a table), nothing else of it.
-# Of a layer's files only those that run in the child know run/, and of plan/ only compile.c and print.c know the layers.
+# Of the unpacker the command knows its table of options. Of a layer's files only those that run in the child know run/, and of plan/ only compile.c and print.c know the layers.
 ONLY = {("layer", "run"): re.compile(r"_child\.c$"), ("cli", "image"): re.compile(r"/image\.c$"), ("plan", "layer"): re.compile(r"/(compile|print)\.c$")}
 FORBIDDEN_CALLS = set("""exit _exit abort printf puts putchar fprintf fputs perror vprintf vfprintf stdout stderr signal
 sigaction sigprocmask setenv putenv unsetenv system popen atexit""".split())
