@@ -40,6 +40,13 @@ HUTCH_API int hutch_policy_load(hutch_policy *p, const char *path, struct hutch_
 HUTCH_API int hutch_policy_args(hutch_policy *p, int argc, char *const argv[],
 				int (*extra)(void *data, int argc, char *const argv[], int at, struct hutch_error *e),
 				void *data, struct hutch_error *e);
+/* One line that everything a person wrote (by function, on a command line, in a policy file or a preset that it
+ * names) wins over: what an image says of itself, what a program prefers. origin is for messages, "image" for one. */
+HUTCH_API int hutch_policy_default(hutch_policy *p, const char *key, const char *value, const char *origin, struct hutch_error *e);
+/* The value that a key has by the lines so far, "" = an empty one, NULL = no line says it. Lists: the last. */
+HUTCH_API const char *hutch_policy_get(const hutch_policy *p, const char *key);
+/* The program where none is given: does nothing if there is one already. */
+HUTCH_API int hutch_policy_default_command(hutch_policy *p, char *const argv[], struct hutch_error *e);
 /* The program to run: argv is copied; argv[0] is looked up in the sandbox's PATH unless it has a slash. */
 HUTCH_API int hutch_policy_command(hutch_policy *p, char *const argv[], struct hutch_error *e);
 

@@ -58,4 +58,18 @@ int report_write(struct report_to *r, char *json);
 /* The record of a run that never reached exec; malloc'd. text: a line, for the error itself was printed. */
 char *report_failure(const struct hutch_error *e, bool text);
 
+/* ---- image.c ---- */
+#define IMAGE_OPTIONS 32
+struct image_options {
+	const char *where;                /* DIR[:TAG], NULL = no image */
+	const char *value[IMAGE_OPTIONS]; /* by row */
+	bool flatten;
+};
+/* Words of --image…: how many were taken, 0 = none, -1 = error. */
+int image_option(struct image_options *o, int argc, char *const argv[], int at, struct hutch_error *e);
+/* Unpacks the image, if one is named, and adds what it says to the policy; what the caller said wins. */
+int image_apply(const struct image_options *o, hutch_policy *policy, struct hutch_error *e);
+/* Name of a --image-NAME option, NULL after the last. */
+const char *image_option_row(size_t index, const char **value, const char **def, const char **help);
+
 #endif

@@ -88,6 +88,22 @@ static void print_option(const struct hutch_key *k)
 	print_wrapped(columns(option, strlen(option)), help);
 }
 
+static void print_image_options(void)
+{
+	const char *name, *value, *def, *text;
+
+	puts("  --image DIR[:TAG]         take the root tree, environment, user, directory and program from an OCI image layout\n"
+	     "  --image-flatten           make one tree of its layers, where they can't be laid over each other");
+	for (size_t i = 0; (name = image_option_row(i, &value, &def, &text)); i++) {
+		char option[64], help[512];
+
+		snprintf(option, sizeof option, "  --image-%s …", name);
+		snprintf(help, sizeof help, "%s%s%s%s", text, def ? " [" : "", def ? def : "", def ? "]" : "");
+		fputs(option, stdout);
+		print_wrapped(columns(option, strlen(option)), help);
+	}
+}
+
 void cli_usage(bool run)
 {
 	struct hutch_key k;
@@ -104,6 +120,7 @@ void cli_usage(bool run)
 		     "  --report-fd N             the same to an open descriptor");
 	else
 		puts("  --json                    one JSON object instead of text");
+	print_image_options();
 	puts("\nA yes-or-no option alone means yes, --no-NAME no. [ ] is the default. `hutch help NAME` says more.");
 	for (size_t i = 0; hutch_key(i, &k); i++) {
 		if (strcmp(group, k.group))

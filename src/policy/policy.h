@@ -63,6 +63,8 @@ int draft_add_data(struct draft *d, const char *key, const char *value, const ch
 		   struct hutch_error *e);
 /* Depths above are taken as this one. */
 #define DRAFT_DEPTH_MAX 64u
+/* Gives way to all that a person wrote, but not to the preset that is taken when nobody names one. */
+#define DRAFT_DEPTH_DEFAULT (DRAFT_DEPTH_MAX - 1)
 /* A new number for draft_line.source; 0 is the api's. */
 unsigned draft_source(struct draft *d);
 
