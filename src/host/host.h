@@ -70,6 +70,9 @@ struct host {
 	bool newuidmap, newgidmap;          /* found with what they need to work */
 	const char *newuidmap_path, *newgidmap_path;
 	struct { uint32_t start, count; } subuid, subgid; /* the caller's first range, count 0 = none */
+	bool overlay;            /* an overlay with user.overlay attributes can be mounted in a new user namespace */
+	int overlay_errno;       /* why not; 0 = not tried */
+	bool tmpfs_xattr;        /* user attributes on tmpfs (6.6) */
 	bool yama, apparmor, selinux;
 	const char *lsm;
 	const char *container;   /* "docker", "podman", "systemd-nspawn", "lxc", NULL */
@@ -91,6 +94,8 @@ int host_probe(struct host *h, struct arena *a, struct hutch_error *e);
 int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e);
 /* The caller's subordinate id ranges and the helpers newuidmap, newgidmap: for a plain run with map=auto. */
 void host_probe_ids(struct host *h);
+/* Tries overlay in a child: for a plain run that asks for copy-on-write or layers. */
+void host_probe_overlay(struct host *h);
 /* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */
 int host_require(const struct host *h, struct hutch_error *e);
 /* Recorded facts (tests/golden/hosts/NAME.host): "key = value" lines and "file PATH TYPE …" lines. */

@@ -70,6 +70,15 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	return 0;
 }
 
+static bool wants_overlay(const struct policy *p)
+{
+	bool wanted = p->rootfs_cow || p->layer_count;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		wanted |= p->rules[i].kind == RULE_COW;
+	return wanted;
+}
+
 static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
 {
 	struct draft draft;
@@ -86,6 +95,8 @@ static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hut
 		return -1;
 	if (!full && (out->policy.map == MAP_AUTO || out->policy.map == MAP_EXPLICIT))
 		host_probe_ids(&out->host);
+	if (!full && wants_overlay(&out->policy))
+		host_probe_overlay(&out->host);
 	return plan_compile(&out->policy, &out->host, &out->arena, &out->plan, e);
 }
 

@@ -142,7 +142,7 @@ static void collect_keep(struct launch *l)
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->run->cow };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -168,6 +168,8 @@ static int prepare(struct launch *l)
 	if (check_kept(l) < 0)
 		return -1;
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
+		return -1;
+	if (p->cow.used && cow_prepare(p, l->run, l->error) < 0)
 		return -1;
 	if (open_slots(l) < 0 || open_channels(l) < 0)
 		return -1;
@@ -236,7 +238,7 @@ static int start(struct launch *l)
 		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
-		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
+		.cow_dir = l->run->cow, .store = -1, .store_mount = -1, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 	};
 	if (find_words(l) < 0)
 		return -1;
@@ -344,30 +346,42 @@ static int take_terminal(struct launch *l, int master)
 	return 0;
 }
 
+static bool wants_store(const struct launch *l)
+{
+	return l->plan->cow.used && l->run->cow < 0;
+}
+
+static int take_message(struct launch *l)
+{
+	struct message m;
+	int fd, r = sync_receive(l->control[0], &m, &fd, 0);
+
+	if (r == 1 && m.type == MSG_STORE && fd >= 0 && wants_store(l)) {
+		l->run->cow = fd;
+		return 0;
+	}
+	if (r == 1 && m.type == MSG_PTY)
+		return take_terminal(l, fd);
+	if (fd >= 0)
+		close(fd);
+	return silent_end(l, r < 0 ? r : 0);
+}
+
 static int wait_for_exec(struct launch *l)
 {
 	int64_t deadline = clock_us() + SETUP_DEADLINE_MS * 1000LL;
 	bool ready = false;
 
 	for (;;) {
-		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { l->plan->private_tty && !l->run->have_tty ? l->control[0] : -1, POLLIN, 0 } };
+		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { (l->plan->private_tty && !l->run->have_tty) || wants_store(l) ? l->control[0] : -1, POLLIN, 0 } };
 		int64_t left = deadline - clock_us();
 		int n = poll(p, 2, left > 0 ? (int)(left / 1000) : 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
 			return silent_end(l, n < 0 ? -errno : -ETIMEDOUT);
-		if (p[1].revents & POLLIN) {
-			struct message m;
-			int fd, r = sync_receive(l->control[0], &m, &fd, 0);
-			if (r != 1 || m.type != MSG_PTY) {
-				if (fd >= 0)
-					close(fd);
-				return silent_end(l, r < 0 ? r : 0);
-			}
-			if (take_terminal(l, fd) < 0)
-				return -1;
-		}
+		if ((p[1].revents & POLLIN) && take_message(l) < 0)
+			return -1;
 		if (p[0].revents) {
 			int r = read_status(l, &ready);
 			if (r)
@@ -421,6 +435,7 @@ static void end_failed(struct launch *l)
 	r->pid = 0;
 	r->reaped = true;
 	close_fd(&r->pidfd);
+	close_fd(&r->cow);
 	close_fd(&r->id_lock);
 }
 
@@ -432,7 +447,7 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	int result;
 
 	r->plan = p;
-	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_to = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_to = -1;
 	r->started_us = clock_us();
 	result = prepare(&l);
 	if (result == 0)

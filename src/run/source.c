@@ -66,7 +66,7 @@ static int tree_open(const struct opened *o, uint32_t allocated, struct hutch_er
 	close(ns);
 	/* A file system without this support (NFS, FUSE, some submount): the tree is shown with its real owners,
 	 * which only ever means fewer rights for the program. */
-	if (r == -EINVAL || r == -EPERM || r == -EOPNOTSUPP)
+	if (!o->idmap_must && (r == -EINVAL || r == -EPERM || r == -EOPNOTSUPP))
 		return tree;
 	if (r < 0) {
 		close(tree);

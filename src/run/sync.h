@@ -10,6 +10,7 @@ enum message_type {
 	MSG_GO = 0x48475031,  /* launcher -> child: ids are mapped, go on */
 	MSG_PID,              /* child -> launcher: a = pid of the process that goes on (after joining) */
 	MSG_PTY,              /* child -> launcher: carries the master of the private terminal */
+	MSG_STORE,            /* child -> launcher: carries the directory of changes that are kept in memory */
 	MSG_SIGNAL,           /* launcher -> init: a = signal for the program */
 	MSG_STOPPED,          /* init -> launcher: the program was stopped by signal a */
 	MSG_ENDED,            /* init -> launcher: a = CLD_* code, b = exit code or signal, times */
