@@ -155,7 +155,7 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 	}
 	if (report.end == HUTCH_END_KILLED)
 		fputs("hutch: run: the whole sandbox was ended from outside, or its PID 1 failed\n", stderr);
-	status = hutch_report_exit_status(&report);
+	status = on_exit_apply(r, &report, hutch_report_exit_status(&report));
 	hutch_run_free(r);
 	if (o->report.fd >= 0 && report_write(&o->report, hutch_report_json(&report)) < 0)
 		return HUTCH_EXIT_FAILED;

@@ -51,6 +51,8 @@ void cow_tick(struct timespec *since);
 /* Makes or takes up the directory, checks that it can hold changes, locks it. Descriptor, -1 = error. *since: the
  * start, or that of the first run whose changes lie there. */
 int cow_prepare_dir(const char *path, const struct cow_tree *trees, size_t count, struct timespec *since, const char *origin, struct hutch_error *e);
+/* Locks a store and reads its record and journal; the trees stay closed, and may be gone. */
+int cow_open_store(struct cow *c, const char *path, struct hutch_error *e);
 /* Opens a store for diff, commit, discard. The caller's struct; cow_done() whatever the result. */
 int cow_open(struct cow *c, const char *path, struct hutch_error *e);
 /* The same for one in memory (dir is copied), or of a run that has just ended (path not NULL). */
@@ -64,6 +66,8 @@ int cow_usage(int dir, uint64_t *used, uint64_t *size, uint64_t *files_used, uin
 int cow_beneath(int dir, const char *rel, int flags);             /* descriptor or -errno; "" is dir itself */
 /* For reading what the owner took the own right away from; flags as of open. Descriptor or -errno. */
 int cow_readable(int dir, const char *rel, int flags);
+/* The file behind an O_PATH descriptor, with no name looked up again. Descriptor or -errno. */
+int cow_reopen(int fd, int flags);
 /* What the lower trees hold together at rel: 0 and an O_PATH descriptor, or -errno (-ENOENT = nothing). */
 int cow_lower(const struct cow_tree *t, const char *rel, struct stat *st);
 bool cow_is_whiteout(int fd, const struct stat *st);

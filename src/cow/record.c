@@ -388,10 +388,10 @@ static int open_trees(struct cow *c, struct hutch_error *e)
 		if (open_tree_dirs(c, i, e) < 0)
 			return -1;
 	}
-	return c->path ? journal_read(c, e) : 0;
+	return 0;
 }
 
-int cow_open(struct cow *c, const char *path, struct hutch_error *e)
+int cow_open_store(struct cow *c, const char *path, struct hutch_error *e)
 {
 	int r;
 
@@ -406,7 +406,12 @@ int cow_open(struct cow *c, const char *path, struct hutch_error *e)
 		return error_set(e, ERR_COW_NONE, errno, "faccessat", path, NULL);
 	if ((r = lock(c->dir)) < 0)
 		return error_set(e, ERR_COW_BUSY, 0, NULL, path, NULL);
-	return read_record(c, e) < 0 ? -1 : open_trees(c, e);
+	return read_record(c, e) < 0 ? -1 : journal_read(c, e);
+}
+
+int cow_open(struct cow *c, const char *path, struct hutch_error *e)
+{
+	return cow_open_store(c, path, e) < 0 ? -1 : open_trees(c, e);
 }
 
 int cow_take(struct cow *c, int dir, const char *path, const struct cow_tree *trees, size_t count, const struct timespec *since,

@@ -46,6 +46,14 @@ int cow_readable(int dir, const char *rel, int flags)
 	return fd;
 }
 
+int cow_reopen(int fd, int flags)
+{
+	char path[32];
+
+	sys_fd_path(path, fd);
+	return sys_openat(AT_FDCWD, path, flags | O_CLOEXEC, 0);
+}
+
 bool cow_has_xattr(int fd, const char *name)
 {
 	char path[32];
