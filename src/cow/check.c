@@ -145,7 +145,7 @@ static int check_tree(struct commit *m, const struct cow_change *x, const char *
 		char *path = cow_join(&m->c->arena, rel, names.names[i]);
 		if (!path)
 			return error_nomem(m->error);
-		if (check_tree(m, x, path) < 0)
+		if (!journal_is_temp(m->c, names.names[i]) && check_tree(m, x, path) < 0)
 			return -1;
 	}
 	return 0;

@@ -343,24 +343,29 @@ static int apply_all(struct commit *m, size_t *done)
 	return 0;
 }
 
+/* The directory of a journal line's file. The trees may be closed, or gone: -1, there is nothing to take away then. */
+static int journal_parent(struct cow *c, const struct journal_line *l)
+{
+	const struct cow_tree *t = &c->trees[l->tree];
+	const char *slash = strrchr(l->rel, '/');
+	char *dir = slash ? arena_strndup(&c->arena, l->rel, (size_t)(slash - l->rel)) : arena_strdup(&c->arena, "");
+	int top = dir ? open(t->lowers[0], O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1, parent;
+	struct stat st;
+
+	if (top < 0)
+		return -1;
+	parent = fstat(top, &st) == 0 && st.st_dev == t->dev && st.st_ino == t->ino ? cow_beneath(top, dir, O_RDONLY | O_DIRECTORY) : -1;
+	close(top);
+	return parent;
+}
+
 /* What an earlier commit, cut off, left beside the files that it was about to replace. */
 static void sweep(struct cow *c)
 {
 	for (size_t i = 0; i < c->journal_count; i++) {
 		const struct journal_line *l = &c->journal[i];
-		const char *slash = strrchr(l->rel, '/');
-		char *dir = slash ? arena_strndup(&c->arena, l->rel, (size_t)(slash - l->rel)) : arena_strdup(&c->arena, "");
+		int parent = l->what == 'w' ? journal_parent(c, l) : -1;
 		char temp[32];
-		int parent;
-		if (l->what != 'w' || !dir || c->trees[l->tree].lower_count != 1)
-			continue;
-		/* The trees may be closed, or gone: then there is nothing to take away. */
-		int top = open(c->trees[l->tree].lowers[0], O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		struct stat st;
-		bool same = top >= 0 && fstat(top, &st) == 0 && st.st_dev == c->trees[l->tree].dev && st.st_ino == c->trees[l->tree].ino;
-		parent = same ? cow_beneath(top, dir, O_RDONLY | O_DIRECTORY) : -1;
-		if (top >= 0)
-			close(top);
 		if (parent < 0)
 			continue;
 		journal_temp(c, l->tree, l->rel, temp);
@@ -388,9 +393,14 @@ int cow_discard(struct cow *c, struct hutch_error *e)
 		return 0; /* in memory: it ends with its descriptor */
 	sweep(c);
 	for (size_t i = 0; i < c->tree_count && r == 0; i++) {
-		char name[24];
+		char name[32], gone[40];
 		snprintf(name, sizeof name, "%zu", i);
-		r = cow_remove(c->dir, name);
+		snprintf(gone, sizeof gone, "%zu.gone", i);
+		/* At once: half of an upper tree must never be taken for all of it. */
+		if (renameat(c->dir, name, c->dir, gone) < 0 && errno != ENOENT)
+			r = -errno;
+		if (r == 0)
+			r = cow_remove(c->dir, gone);
 	}
 	/* The record last: without it nobody would know what the rest is. */
 	if (r == 0)

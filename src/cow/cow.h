@@ -112,6 +112,8 @@ int journal_add(struct cow *c, const struct journal_line *line, bool sync, struc
 bool journal_ours(struct cow *c, size_t tree, const char *rel, const struct stat *st);
 /* Did one change names in this directory? */
 bool journal_touched(struct cow *c, size_t tree, const char *dir);
+/* Is this the name of a half-written file that a commit, cut off, left? */
+bool journal_is_temp(const struct cow *c, const char *name);
 /* The name beside rel that its new content has until it takes its place. */
 void journal_temp(const struct cow *c, size_t tree, const char *rel, char out[32]);
 

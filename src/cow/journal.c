@@ -206,6 +206,20 @@ bool journal_touched(struct cow *c, size_t tree, const char *dir)
 	return false;
 }
 
+bool journal_is_temp(const struct cow *c, const char *name)
+{
+	char temp[32];
+
+	if (strncmp(name, ".hutch-", 7))
+		return false;
+	for (size_t i = 0; i < c->journal_count; i++) {
+		journal_temp(c, c->journal[i].tree, c->journal[i].rel, temp);
+		if (!strcmp(temp, name))
+			return true;
+	}
+	return false;
+}
+
 void journal_temp(const struct cow *c, size_t tree, const char *rel, char out[32])
 {
 	uint64_t hash = 14695981039346656037u ^ (uint64_t)c->since.tv_nsec ^ (uint64_t)c->since.tv_sec << 20 ^ (uint64_t)tree << 56;

@@ -366,7 +366,10 @@ static int open_tree_dirs(struct cow *c, size_t index, struct hutch_error *e)
 		t->lower[i] = -1;
 	snprintf(name, sizeof name, "%zu/upper", index);
 	t->upper = cow_beneath(c->dir, name, O_RDONLY | O_DIRECTORY);
-	if (t->upper < 0)
+	/* A discard that was cut off took it away first. */
+	if (t->upper == -ENOENT)
+		t->upper = -1;
+	else if (t->upper < 0)
 		return error_set(e, ERR_COW_RECORD, -t->upper, "openat2", name, NULL);
 	for (size_t i = 0; i < t->lower_count; i++) {
 		t->lower[i] = open(t->lowers[i], O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

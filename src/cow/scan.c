@@ -139,7 +139,7 @@ static int hidden_names(struct scan *s, const char *rel, const struct cow_names 
 		char *path = cow_join(&s->c->arena, rel, below.names[i]);
 		if (!path)
 			return error_nomem(s->error);
-		if (!has_name(own, below.names[i]) && (!i || strcmp(below.names[i], below.names[i - 1])) && deleted(s, path) < 0)
+		if (!has_name(own, below.names[i]) && !journal_is_temp(s->c, below.names[i]) && (!i || strcmp(below.names[i], below.names[i - 1])) && deleted(s, path) < 0)
 			return -1;
 	}
 	return 0;
@@ -227,7 +227,7 @@ int cow_scan(struct cow *c, struct cow_list *out, struct hutch_error *e)
 	struct scan s = { .c = c, .out = out, .error = e };
 
 	for (s.tree = 0; s.tree < c->tree_count; s.tree++) {
-		if (scan_dir(&s, "", cow_is_opaque(c->trees[s.tree].upper)) < 0)
+		if (c->trees[s.tree].upper >= 0 && scan_dir(&s, "", cow_is_opaque(c->trees[s.tree].upper)) < 0)
 			return -1;
 	}
 	return 0;
