@@ -262,6 +262,12 @@ static const char *arguments(const char *command)
 {
 	if (!strcmp(command, "help"))
 		return " [KEY|PRESET|COMMAND]";
+	if (!strcmp(command, "diff"))
+		return " [--unified|--json] [--quiet] DIR|NAME";
+	if (!strcmp(command, "commit"))
+		return " [--force] [--keep] DIR|NAME [PATH...]";
+	if (!strcmp(command, "discard"))
+		return " DIR|NAME...";
 	return strcmp(command, "demo") ? " [--json]" : "";
 }
 

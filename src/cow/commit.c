@@ -378,11 +378,18 @@ int cow_commit(struct cow *c, struct cow_list *l, const char *const *paths, bool
 {
 	struct commit m = { .c = c, .list = l, .force = force, .error = e };
 
+	int r;
+
 	*done = *skipped = 0;
-	if (commit_choose(&m, paths, skipped) < 0 || commit_check(&m) < 0)
-		return -1;
-	sweep(c);
-	return announce(&m) < 0 ? -1 : apply_all(&m, done);
+	if ((r = cow_unlock(c, true)) < 0)
+		return error_set(e, ERR_COW_READ, -r, "chmod", "a locked directory", NULL);
+	r = commit_choose(&m, paths, skipped) < 0 || commit_check(&m) < 0 ? -1 : 0;
+	if (r == 0) {
+		sweep(c);
+		r = announce(&m) < 0 ? -1 : apply_all(&m, done);
+	}
+	cow_unlock(c, false);
+	return r;
 }
 
 int cow_discard(struct cow *c, struct hutch_error *e)

@@ -28,11 +28,15 @@ struct cow {
 	uint32_t owner, group;          /* ids in the upper that stand for the caller */
 	struct cow_tree *trees;
 	size_t tree_count;
+	struct cow_locked *locked;      /* upper directories that lack their owner's right to enter them */
+	size_t locked_count, locked_cap;
 	struct journal_line *journal;   /* of an earlier commit */
 	size_t journal_count, journal_cap;
 	bool journal_sorted;
 	int journal_fd;                 /* -1 = none is kept */
 };
+
+struct cow_locked { size_t tree; const char *rel; mode_t mode; };
 
 enum cow_kind { COW_ADDED, COW_CHANGED, COW_DELETED, COW_TYPE };
 struct cow_change {
@@ -74,6 +78,9 @@ bool cow_is_whiteout(int fd, const struct stat *st);
 bool cow_is_opaque(int fd);
 bool cow_has_xattr(int fd, const char *name);
 char *cow_join(struct arena *a, const char *rel, const char *name);
+/* Lets us into the locked directories that a scan has found, and locks them again. 0 or -errno. */
+int cow_unlock(struct cow *c, bool open);
+int cow_chmod_upper(const struct cow *c, const struct cow_locked *l, bool open);
 /* Names of a directory, sorted; strings in the arena. */
 struct cow_names { char **names; size_t count, cap; };
 int cow_names(struct arena *a, int dir, struct cow_names *out);   /* 0 or -errno */

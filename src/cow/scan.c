@@ -145,6 +145,8 @@ static int hidden_names(struct scan *s, const char *rel, const struct cow_names 
 	return 0;
 }
 
+static int scan_dir(struct scan *s, const char *rel, bool opaque);
+
 enum descend { STAY, INTO, INTO_OPAQUE };
 
 static int compare(struct scan *s, const char *rel, int up, int low, const struct stat *now, const struct stat *was)
@@ -196,23 +198,10 @@ static int look(struct scan *s, const char *rel)
 	return r;
 }
 
-static int scan_dir(struct scan *s, const char *rel, bool opaque)
+static int scan_names(struct scan *s, const char *rel, const struct cow_names *names)
 {
-	struct cow_names names = { 0 };
-	int dir, r;
-
-	if (strlen(rel) > REL_MAX)
-		return scan_error(s, ENAMETOOLONG, NULL, rel);
-	dir = cow_readable(s->c->trees[s->tree].upper, rel, O_RDONLY | O_DIRECTORY);
-	r = dir < 0 ? dir : cow_names(&s->c->arena, dir, &names);
-	if (dir >= 0)
-		close(dir);
-	if (r < 0)
-		return scan_error(s, -r, "getdents64", rel);
-	if (opaque && hidden_names(s, rel, &names) < 0)
-		return -1;
-	for (size_t i = 0; i < names.count; i++) {
-		char *path = cow_join(&s->c->arena, rel, names.names[i]);
+	for (size_t i = 0; i < names->count; i++) {
+		char *path = cow_join(&s->c->arena, rel, names->names[i]);
 		if (!path)
 			return error_nomem(s->error);
 		int into = look(s, path);
@@ -220,6 +209,46 @@ static int scan_dir(struct scan *s, const char *rel, bool opaque)
 			return -1;
 	}
 	return 0;
+}
+
+/* The program took away the right to enter: as its owner we have it for a moment. */
+static int scan_locked(struct scan *s, const struct cow_locked *l, const struct cow_names *names)
+{
+	struct cow *c = s->c;
+	struct cow_locked *grown = arena_grow(&c->arena, c->locked, c->locked_count, &c->locked_cap, sizeof *grown);
+	int r, back;
+
+	if (!grown)
+		return error_nomem(s->error);
+	c->locked = grown;
+	grown[c->locked_count++] = *l;
+	r = cow_chmod_upper(c, l, true);
+	if (r < 0)
+		return scan_error(s, -r, "chmod", l->rel);
+	r = scan_names(s, l->rel, names);
+	back = cow_chmod_upper(c, l, false);
+	return r < 0 ? -1 : back < 0 ? scan_error(s, -back, "chmod", l->rel) : 0;
+}
+
+static int scan_dir(struct scan *s, const char *rel, bool opaque)
+{
+	struct cow_locked l = { .tree = s->tree, .rel = rel };
+	struct cow_names names = { 0 };
+	struct stat st;
+	int dir, r;
+
+	if (strlen(rel) > REL_MAX)
+		return scan_error(s, ENAMETOOLONG, NULL, rel);
+	dir = cow_readable(s->c->trees[s->tree].upper, rel, O_RDONLY | O_DIRECTORY);
+	r = dir < 0 ? dir : fstat(dir, &st) < 0 ? -errno : cow_names(&s->c->arena, dir, &names);
+	if (dir >= 0)
+		close(dir);
+	if (r < 0)
+		return scan_error(s, -r, "getdents64", rel);
+	if (opaque && hidden_names(s, rel, &names) < 0)
+		return -1;
+	l.mode = st.st_mode & 07777;
+	return geteuid() != 0 && st.st_uid == geteuid() && !(st.st_mode & 0100) && names.count ? scan_locked(s, &l, &names) : scan_names(s, rel, &names);
 }
 
 int cow_scan(struct cow *c, struct cow_list *out, struct hutch_error *e)

@@ -163,6 +163,29 @@ int cow_lower(const struct cow_tree *t, const char *rel, struct stat *st)
 	return fd;
 }
 
+int cow_chmod_upper(const struct cow *c, const struct cow_locked *l, bool open)
+{
+	int fd = cow_beneath(c->trees[l->tree].upper, l->rel, O_PATH | O_DIRECTORY), r;
+	char path[32];
+
+	if (fd < 0)
+		return fd;
+	sys_fd_path(path, fd);
+	r = chmod(path, l->mode | (open ? 0500 : 0)) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
+int cow_unlock(struct cow *c, bool open)
+{
+	int r = 0;
+
+	/* What is inside can be reached only while what is around it is open. */
+	for (size_t i = 0; i < c->locked_count && r == 0; i++)
+		r = cow_chmod_upper(c, &c->locked[open ? i : c->locked_count - 1 - i], open);
+	return r;
+}
+
 struct entry { uint64_t ino; int64_t off; uint16_t length; uint8_t type; char name[]; } __attribute__((packed));
 
 static int by_name(const void *a, const void *b)
