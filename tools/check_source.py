@@ -21,10 +21,11 @@ MAY_INCLUDE = {
     "host": "base sys host",
     "policy": "base policy",
     "front": "base policy front",
+    "cow": "base sys policy plan cow",
     "plan": "base sys host policy plan layer",   # compile.c calls the layers in order
     "layer": "base sys host policy plan layer run",  # x_child.c: the child's own header
-    "run": "base sys host policy plan layer run",
-    "lib": "base sys host policy front plan layer run lib",
+    "run": "base sys host policy plan layer cow run",
+    "lib": "base sys host policy front plan layer cow run lib",
     "cli": "base sys inspect cli image preload",     # preload.h: what both sides agree on
     "inspect": "base sys inspect",
     "image": "base sys host image",

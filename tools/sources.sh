@@ -14,7 +14,7 @@ c_files() {
 has_main='^(int[[:space:]]+)?main[[:space:]]*\('
 
 case ${1:-} in
-lib) c_files src/base src/sys src/host src/policy src/front src/plan src/layer src/run src/lib ;;
+lib) c_files src/base src/sys src/host src/policy src/front src/plan src/layer src/cow src/run src/lib ;;
 cli) c_files src/cli src/inspect ;;
 image) c_files src/image ;;
 # What of it is pure, for tests that link no archive library.

@@ -11,6 +11,9 @@ int run_command(int argc, char *const argv[]);
 int explain_command(int argc, char *const argv[]);
 int check_command(int argc, char *const argv[]);
 int help_command(int argc, char *const argv[]);
+int diff_command(int argc, char *const argv[]);
+int commit_command(int argc, char *const argv[]);
+int discard_command(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */
@@ -34,6 +37,12 @@ int door_bad_option(struct hutch_error *e, const char *word, int at);
 int door_preload(int argc, char *const argv[], bool report);
 /* elf.c: NULL = the library can go into this program; else why it can't (and which door works). */
 const char *door_refuses(int fd, bool *missing);
+/* ---- commit.c ---- */
+/* Commits, says so on standard error, and throws the store away once all is in. Exit status. */
+int commit_all(hutch_changes *c, const char *const *paths, unsigned flags, bool keep);
+/* ---- on_exit.c ---- */
+/* After the end: does what the policy wants with the changes. The run's exit status, or 125 if that failed. */
+int on_exit_apply(hutch_run *r, const struct hutch_report *report, int status);
 
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */

@@ -190,7 +190,7 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 		return cli_error(e);
 	}
 	say_end(&report);
-	status = hutch_report_exit_status(&report);
+	status = on_exit_apply(r, &report, hutch_report_exit_status(&report));
 	if (o->report.fd >= 0 && report_write(&o->report, hutch_run_report(r, !o->report.text)) < 0)
 		status = HUTCH_EXIT_FAILED;
 	hutch_run_free(r);

@@ -86,6 +86,19 @@ static void add_trial(struct sheet *s)
 		 "programs that talk to themselves over 127.0.0.1 fail", "look into the kernel's log which module refuses it; --net=host shares the host's");
 }
 
+static void add_overlay(struct sheet *s)
+{
+	const struct host *h = s->host;
+	bool ok = h->overlay && h->userns == USERNS_OK;
+
+	if (h->userns != USERNS_OK)
+		return;
+	add_bool(s, "overlay for users (5.11)", ok, ok ? NULL : strerror(h->overlay_errno), "--cow and --layer are refused",
+		 "boot a kernel from 5.11 on with overlayfs, or let the container engine's filter allow mount(2)");
+	if (ok)
+		add_bool(s, "user attributes on tmpfs (6.6)", h->tmpfs_xattr, NULL, "with changes in memory, a directory can't be made anew where one was deleted", "boot a newer kernel, or keep changes in a directory: --cow-upper DIR");
+}
+
 static void add_calls(struct sheet *s)
 {
 	const struct host *h = s->host;
@@ -165,6 +178,7 @@ static void collect(struct sheet *s)
 	add_userns(s);
 	add_namespaces(s);
 	add_trial(s);
+	add_overlay(s);
 	add_calls(s);
 	add_filters(s);
 	add_cgroups(s);

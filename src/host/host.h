@@ -87,6 +87,9 @@ struct host {
 	bool newuidmap, newgidmap;          /* found with what they need to work */
 	const char *newuidmap_path, *newgidmap_path;
 	struct { uint32_t start, count; } subuid, subgid; /* the caller's first range, count 0 = none */
+	bool overlay;            /* an overlay with user.overlay attributes can be mounted in a new user namespace */
+	int overlay_errno;       /* why not; 0 = not tried */
+	bool tmpfs_xattr;        /* user attributes on tmpfs (6.6) */
 	bool yama, apparmor, selinux;
 	const char *lsm;
 	const char *container;   /* "docker", "podman", "systemd-nspawn", "lxc", NULL */
@@ -121,6 +124,8 @@ void host_probe_ids(struct host *h);
 /* Where a cgroup of the run's own can be made: below parent (NULL = the caller's own one; a name from the top of each
  * hierarchy, a directory, or /proc/self/fd/N). For a run that wants limits. */
 void host_probe_cgroups(struct host *h, const char *parent);
+/* Tries overlay in a child: for a plain run that asks for copy-on-write or layers. */
+void host_probe_overlay(struct host *h);
 /* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */
 int host_require(const struct host *h, struct hutch_error *e);
 /* Recorded facts (tests/golden/hosts/NAME.host): "key = value" lines and "file PATH TYPE …" lines. */

@@ -57,6 +57,8 @@ struct trial {
 };
 /* 0, or -1 when no child could be had. */
 int host_trial(const struct host *h, struct trial *t, struct hutch_error *e);
+/* In a child that has just made a user namespace: its one id, by hand. 0 or -errno. */
+int host_map_self(uint32_t uid, uint32_t gid);
 void host_trial_facts(struct host *h, struct trial *t, struct userns_facts *f);
 
 /* ---- diagnosis ---- */

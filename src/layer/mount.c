@@ -100,7 +100,7 @@ static int mount_point_exists(struct emit *m, const struct view_entry *e, const 
 		host = e->dst;
 	if (!host)
 		return error_nomem(b->error);
-	f = b->host->lookup(b->host, p->under ? NULL : b->policy->rootfs, host);
+	f = p->under ? b->host->lookup(b->host, NULL, host) : root_lookup(b, host);
 	if (!f->errnum && !f->link && !!S_ISDIR(f->mode) == directory)
 		return 1;
 	if (!e->named)
@@ -230,6 +230,8 @@ static int emit_bind(struct emit *m, const struct view_entry *e)
 
 	if (ready <= 0)
 		return ready;
+	if (e->cow)
+		return overlay_compile(m->b, m->v, e, walk);
 	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
 		return -1;
 	op->flags = walk | (e->file ? 0 : OPF_RECURSIVE);
@@ -376,7 +378,7 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 		return mount_point_exists(m, e, &p, true);
 	if (!host)
 		return error_nomem(m->b->error);
-	f = m->b->host->lookup(m->b->host, p.under ? NULL : m->b->policy->rootfs, host);
+	f = p.under ? m->b->host->lookup(m->b->host, NULL, host) : root_lookup(m->b, host);
 	if (f->errnum || f->link) {
 		error_set(m->b->error, ERR_MOUNT_POINT, f->errnum, NULL, e->dst, e->origin);
 		return error_detail(m->b->error, "a mask hides what exists; %s%s", host, f->link ? " is a symbolic link: mask what it leads to" : " doesn't exist");
@@ -629,6 +631,8 @@ static int emit_root(struct emit *m)
 	if (!op)
 		return -1;
 	op->number[0] = MS_PRIVATE;
+	if (overlay_is_root(b))
+		return overlay_root_compile(b, m->v, cover(m));
 	if (m->whole_tree) {
 		const struct host_file *f = b->host->lookup(b->host, NULL, tree);
 		bool rw = b->policy->host_root || b->policy->rootfs_rw;
@@ -730,7 +734,7 @@ int mount_compile(struct build *b, const struct view *v)
 	if (!layer_has_mounts(b)) {
 		for (size_t i = 0; i < v->count; i++) {
 			const struct view_entry *e = &v->entries[i];
-			if (e->named && (!layer_never(b) || e->kind != VIEW_BIND || strcmp(e->src, e->dst)))
+			if (e->named && (!layer_never(b) || e->kind != VIEW_BIND || e->cow || strcmp(e->src, e->dst)))
 				return error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, e->dst, e->origin);
 		}
 		return b->policy->rootfs ? error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, "rootfs", b->policy->origin[KEY_ROOTFS]) : 0;
@@ -746,5 +750,7 @@ int mount_compile(struct build *b, const struct view *v)
 		if (emit_entry(&m, &v->entries[i]) < 0)
 			return -1;
 	}
+	if (overlay_end(b) < 0)
+		return -1;
 	return m.whole_tree ? 0 : close_root(&m);
 }

@@ -164,14 +164,15 @@ static int rule_bind(struct build *b, const struct path_rule *r, struct view_ent
 	if (f->errnum)
 		return source_error(b, r, f->errnum);
 	/* An earlier run may have put the link there: where it leads is for the caller to say. */
-	if (f->link && r->kind == RULE_RW) {
+	if (f->link && (r->kind == RULE_RW || r->kind == RULE_COW)) {
 		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
 		return error_detail(b->error, "it is a symbolic link to %s; a writable source must be named itself: %s", f->link, f->real);
 	}
 	e->src = f->real;
 	e->host = f;
 	e->file = !S_ISDIR(f->mode);
-	e->rw = r->kind == RULE_RW || r->kind == RULE_DEVICE;
+	e->cow = r->kind == RULE_COW;
+	e->rw = r->kind == RULE_RW || r->kind == RULE_DEVICE || e->cow;
 	e->device = r->kind == RULE_DEVICE;
 	if (e->device && !S_ISCHR(f->mode) && !S_ISBLK(f->mode)) {
 		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
@@ -184,7 +185,7 @@ static enum view_kind kind_of(enum rule_kind k)
 {
 	static const enum view_kind kinds[] = {
 		[RULE_RO] = VIEW_BIND, [RULE_RW] = VIEW_BIND, [RULE_TMPFS] = VIEW_TMPFS, [RULE_DIR] = VIEW_DIR, [RULE_SYMLINK] = VIEW_SYMLINK,
-		[RULE_FILE] = VIEW_DATA, [RULE_FILE_FD] = VIEW_FD, [RULE_MASK] = VIEW_MASK, [RULE_DEVICE] = VIEW_DEVICE,
+		[RULE_FILE] = VIEW_DATA, [RULE_FILE_FD] = VIEW_FD, [RULE_MASK] = VIEW_MASK, [RULE_DEVICE] = VIEW_DEVICE, [RULE_COW] = VIEW_BIND,
 	};
 	return kinds[k];
 }
@@ -212,7 +213,7 @@ static int add_rules(struct build *b, struct view *v)
 		e->data_len = r->data_len;
 		e->fd = r->fd;
 		e->src = r->src;
-		if ((r->kind == RULE_RO || r->kind == RULE_RW || r->kind == RULE_DEVICE) && rule_bind(b, r, e) < 0)
+		if ((r->kind == RULE_RO || r->kind == RULE_RW || r->kind == RULE_DEVICE || r->kind == RULE_COW) && rule_bind(b, r, e) < 0)
 			return -1;
 	}
 	return 0;

@@ -48,7 +48,7 @@ static int check_rights(struct sources *s)
 
 	for (size_t i = 0; i < s->count; i++) {
 		const struct view_entry *e = &s->v->entries[i];
-		if (e->kind != VIEW_BIND || !e->named)
+		if (e->kind != VIEW_BIND || !e->named || e->cow)
 			continue;
 		const struct host_file *f = e->host;
 		uint64_t *key = arena_alloc(s->b->plan->arena, 2 * sizeof *key);

@@ -172,7 +172,7 @@ static void collect_keep(struct launch *l)
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1] };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1], l->run->cow };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -201,6 +201,8 @@ static int prepare(struct launch *l)
 	if (pipe2(l->status, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
+		return -1;
+	if (p->cow.used && cow_prepare(p, l->run, l->error) < 0)
 		return -1;
 	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0)
 		return -1;
@@ -288,6 +290,7 @@ static int start(struct launch *l)
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.fork = l->plan->mode == PLAN_ENTER ? fork_program : NULL,
 		.files = l->files_raised ? &l->files : NULL, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
+		.cow_dir = l->run->cow, .store = -1, .store_mount = -1,
 		.output = { -1, l->output[1][1], l->output[2][1] },
 	};
 	if (find_words(l) < 0)
@@ -406,12 +409,21 @@ static int take_terminal(struct launch *l, int master)
 	return 0;
 }
 
-/* What the child hands over before the program starts: the terminal's master, the filter's listener. */
+static bool wants_store(const struct launch *l)
+{
+	return l->plan->cow.used && l->run->cow < 0;
+}
+
+/* What the child hands over before the program starts: where changes go, the terminal's master, the filter's listener. */
 static int take_descriptor(struct launch *l)
 {
 	struct message m;
 	int fd, r = sync_receive(l->control[0], &m, &fd, 0);
 
+	if (r == 1 && m.type == MSG_STORE && fd >= 0 && wants_store(l)) {
+		l->run->cow = fd;
+		return 0;
+	}
 	if (r == 1 && m.type == MSG_PTY)
 		return take_terminal(l, fd);
 	if (r == 1 && m.type == MSG_LISTENER && l->plan->listen && l->run->listener < 0 && fd >= 0) {
@@ -429,7 +441,7 @@ static int wait_for_exec(struct launch *l)
 	bool ready = false;
 
 	for (;;) {
-		bool more = (l->plan->private_tty && !l->run->have_tty) || (l->plan->listen && l->run->listener < 0);
+		bool more = (l->plan->private_tty && !l->run->have_tty) || (l->plan->listen && l->run->listener < 0) || wants_store(l);
 		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { more ? l->control[0] : -1, POLLIN, 0 } };
 		int64_t left = deadline - clock_us();
 		int n = poll(p, 2, left > 0 ? (int)(left / 1000) : 0);
@@ -502,6 +514,7 @@ static void end_failed(struct launch *l)
 	r->pid = 0;
 	r->reaped = true;
 	close_fd(&r->pidfd);
+	close_fd(&r->cow);
 	close_fd(&r->id_lock);
 	close_fd(&r->listener);
 	watch_stop(r);
@@ -512,7 +525,7 @@ static void end_failed(struct launch *l)
 static void clear_run(struct hutch_run *r, const struct plan *p)
 {
 	r->plan = p;
-	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
 		r->cgroups[i].fd = -1;
 	for (size_t i = 0; i < COUNT_OF(r->output); i++)

@@ -11,6 +11,7 @@ enum message_type {
 	MSG_PID,              /* child -> launcher: a = pid of the process that goes on (after joining) */
 	MSG_PTY,              /* child -> launcher: carries the master of the private terminal */
 	MSG_LISTENER,         /* child -> launcher: carries the listener of denied system calls */
+	MSG_STORE,            /* child -> launcher: carries the directory of changes that are kept in memory */
 	MSG_SIGNAL,           /* launcher -> init: a = signal for the program */
 	MSG_STOPPED,          /* init -> launcher: the program was stopped by signal a */
 	MSG_ENDED,            /* init -> launcher: a = CLD_* code, b = exit code or signal, times */
