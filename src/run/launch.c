@@ -329,27 +329,25 @@ static int silent_end(struct launch *l, int result)
 
 static int read_status(struct launch *l, bool *ready)
 {
-	struct { uint32_t tag; struct hutch_error error; } record;
-	uint32_t tag = 0, cost_us;
+	/* As much as READY has; of an error the rest is behind it. */
+	union { struct status_ready ready; struct { uint32_t tag; struct hutch_error error; } failed; char bytes[sizeof(uint32_t) + sizeof(struct hutch_error)]; } m = { { 0, 0 } };
+	const size_t first = sizeof m.ready, rest = sizeof m.failed - first;
 	ssize_t n;
 
 	do
-		n = read(l->status[0], &tag, sizeof tag);
+		n = read(l->status[0], &m.ready, first);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return *ready ? 1 : silent_end(l, 0);
-	if (n == (ssize_t)sizeof tag && tag == STATUS_READY && !*ready) {
-		if (read(l->status[0], &cost_us, sizeof cost_us) != (ssize_t)sizeof cost_us)
-			return silent_end(l, -EPROTO);
-		l->run->report.setup_cpu_us = cost_us;
+	if (n == (ssize_t)first && m.ready.tag == STATUS_READY && !*ready) {
+		l->run->report.setup_cpu_us = m.ready.cost_us;
 		*ready = true;
 		return 0;
 	}
-	if (n != (ssize_t)sizeof tag || tag != STATUS_ERROR ||
-	    read(l->status[0], &record.error, sizeof record.error) != (ssize_t)sizeof record.error)
+	if (n != (ssize_t)first || m.ready.tag != STATUS_ERROR || read(l->status[0], m.bytes + first, rest) != (ssize_t)rest)
 		return silent_end(l, -EPROTO);
 	if (l->error)
-		*l->error = record.error;
+		*l->error = m.failed.error;
 	return -1;
 }
 
