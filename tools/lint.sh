@@ -50,7 +50,7 @@ cppcheck_step() {
 		-Iinclude -Isrc -j "$(nproc)" src tools
 }
 
-shell_step() { shellcheck -s sh tools/*.sh tools/vm/*.sh tools/vm/run tools/vm/guest/[!h]* .ci/run; }
+shell_step() { shellcheck -s sh tools/*.sh tools/vm/*.sh tools/vm/run tools/vm/guest/[!h]* tests/vm/run tests/vm/inside tests/vm/record .ci/run; }
 
 # Each header compiles alone, the public ones in C++ too.
 headers_step() {
