@@ -23,11 +23,8 @@ struct result {
 	const struct host_file *file;
 };
 struct lookup {
-	bool live, mounts_read;
+	bool live;
 	struct table nodes, results; /* path to struct node *, to struct result * */
-	struct table mounted;
-	const char **mounts;
-	size_t mount_count, mount_cap;
 	unsigned depth;          /* of magic links within magic links */
 	uint64_t table_inode;
 };
@@ -366,62 +363,6 @@ static const struct host_file *lookup(struct host *h, const char *root, const ch
 	return r->file;
 }
 
-/* ---- mounts ---- */
-static int mount_add(struct host *h, const char *path)
-{
-	struct lookup *l = h->lookup_data;
-
-	if (table_find(&l->mounted, path, strlen(path)))
-		return 0;
-	const char **grown = arena_grow(h->arena, l->mounts, l->mount_count, &l->mount_cap, sizeof *grown);
-	char *copy = arena_strdup(h->arena, path);
-
-	if (!grown || !copy || !table_put(&l->mounted, h->arena, copy, strlen(copy), l->mount_count))
-		return -1;
-	l->mounts = grown;
-	l->mounts[l->mount_count++] = copy;
-	return 0;
-}
-
-/* Fields of mountinfo: id, parent, device, root, MOUNT POINT, … */
-static int mounts_read(struct host *h)
-{
-	struct lookup *l = h->lookup_data;
-	char *line = host_read_file(h->arena, "/proc/self/mountinfo", NULL);
-
-	l->mounts_read = true;
-	while (line && *line) {
-		char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end, *p = line;
-
-		*end = '\0';
-		for (int field = 0; field < 4 && p; field++)
-			p = (p = strchr(p, ' ')) ? p + 1 : NULL;
-		if (p) {
-			p[strcspn(p, " ")] = '\0';
-			host_unescape(p);
-			if (mount_add(h, p) != 0)
-				return -1;
-		}
-		line = next;
-	}
-	return 0;
-}
-
-static const char *const *submounts(struct host *h, const char *path)
-{
-	struct lookup *l = h->lookup_data;
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path), n = 0;
-
-	if (l->live && !l->mounts_read && mounts_read(h) != 0)
-		return NULL;
-	const char **list = arena_alloc(h->arena, (l->mount_count + 1) * sizeof *list);
-
-	for (size_t i = 0; list && i < l->mount_count; i++)
-		if (strncmp(l->mounts[i], path, len) == 0 && (l->mounts[i][len] == '\0' || l->mounts[i][len] == '/'))
-			list[n++] = l->mounts[i];
-	return list;
-}
-
 static int lookup_new(struct host *h, bool live)
 {
 	struct lookup *l = arena_alloc(h->arena, sizeof *l);
@@ -432,8 +373,7 @@ static int lookup_new(struct host *h, bool live)
 	h->lookup_data = l;
 	h->lookup = lookup;
 	h->peek = peek;
-	h->submounts = submounts;
-	return 0;
+	return host_mounts_new(h, live);
 }
 
 int host_lookup_live(struct host *h)
@@ -477,9 +417,4 @@ int host_table_add(struct host *h, const char *path, const struct host_file *f)
 		n->file.ino = ++l->table_inode;
 	}
 	return 0;
-}
-
-int host_table_mount(struct host *h, const char *path)
-{
-	return mount_add(h, path);
 }

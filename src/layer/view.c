@@ -331,6 +331,33 @@ static int show_program(struct build *b, struct view *v)
 	return 0;
 }
 
+/* Two rules that meet where a link leads: a person's goes before a default, the same twice is once, else it is an error. */
+static int settle_duplicates(struct build *b, struct view *v)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < v->count; i++) {
+		const struct view_entry *e = &v->entries[i];
+		struct view_entry *x = kept ? &v->entries[kept - 1] : NULL;
+		if (!x || strcmp(x->dst, e->dst)) {
+			v->entries[kept++] = *e;
+			continue;
+		}
+		bool same = x->kind == e->kind && x->rw == e->rw && x->noexec == e->noexec && x->host && e->host &&
+			    x->host->dev == e->host->dev && x->host->ino == e->host->ino;
+		if (e->named && x->named && !same) {
+			error_set(b->error, ERR_PATH_CONFLICT, 0, NULL, e->dst, arena_printf(b->plan->arena, "%s and %s", x->origin, e->origin));
+			return error_detail(b->error, "both lead there through links of the root");
+		}
+		if (e->named)
+			*x = *e;
+	}
+	if (kept == v->count)
+		return 0;
+	v->count = kept;
+	return view_sort(b, v);
+}
+
 /* Rules that lie behind our own links move to where the link leads; what is there already is dropped. */
 static int resolve_destinations(struct build *b, struct view *v)
 {
@@ -357,7 +384,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		v->entries[kept++].dst = moved[i];
 	}
 	v->count = kept;
-	return view_sort(b, v);
+	return view_sort(b, v) < 0 ? -1 : settle_duplicates(b, v);
 }
 
 int view_compile(struct build *b, struct view *v)
