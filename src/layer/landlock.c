@@ -165,7 +165,8 @@ static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t 
 
 	if (files && build_row(b, ROW_ENFORCED, "Landlock files", "files", never ? "the only line" : "second line under the mounts",
 			       arena_printf(b->plan->arena, "Landlock ABI %u", abi),
-			       never ? "stat, chmod, chown, utime and xattr of visible names aren't covered by Landlock; unix sockets by path neither" :
+			       never ? "stat, chmod, chown, utime and xattr of visible names aren't covered by Landlock; unix sockets by path neither; "
+			       "what a rule names can itself be renamed, linked or removed where the directory around it is writable" :
 			       abi < 3 ? "truncate isn't covered by this kernel's Landlock" : NULL, p->origin[KEY_LANDLOCK]) < 0)
 		return -1;
 	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP isn't covered, nor is listen(2) without bind, which takes a random port", p->origin[KEY_TCP_CONNECT]) < 0)

@@ -11,6 +11,7 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "inside.h"
@@ -124,6 +125,82 @@ static int verb_ls(int argc, char **argv)
 		for (size_t n = 0; n < count; n++)
 			printf("%s%s", n ? "," : "", names[n]);
 		printf("\n");
+	}
+	return 0;
+}
+
+static int runs(const char *path)
+{
+	char *argv[] = { (char *)(uintptr_t)path, NULL }, *none[] = { NULL };
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execve(path, argv, none);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* Undone at once where it went well. */
+static int renames(const char *path)
+{
+	char other[4300];
+
+	snprintf(other, sizeof(other), "%s.renamed", path);
+	return rename(path, other) == 0 && rename(other, path) == 0;
+}
+
+static int links(const char *path)
+{
+	char other[4300];
+
+	snprintf(other, sizeof(other), "%s.linked", path);
+	return link(path, other) == 0 && unlink(other) == 0;
+}
+
+static int creates(const char *directory)
+{
+	char path[4300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/.created", directory);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd >= 0 && close(fd) == 0 && unlink(path) == 0;
+}
+
+static int opens(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && close(fd) == 0;
+}
+
+/* rights:PATH=letters: e exists, r read or list, w write, x execute, c create in it, n rename, l link */
+static int verb_rights(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		struct stat st;
+		char letters[8], *to = letters;
+
+		if (lstat(argv[i], &st) == 0) {
+			int dir = S_ISDIR(st.st_mode);
+			*to++ = 'e';
+			if (opens(argv[i], dir ? O_RDONLY | O_DIRECTORY : O_RDONLY))
+				*to++ = 'r';
+			if (!dir && opens(argv[i], O_WRONLY))
+				*to++ = 'w';
+			if (!dir && runs(argv[i]))
+				*to++ = 'x';
+			if (dir && creates(argv[i]))
+				*to++ = 'c';
+			if (renames(argv[i]))
+				*to++ = 'n';
+			if (!dir && links(argv[i]))
+				*to++ = 'l';
+		}
+		*to = '\0';
+		say_path("rights", argv[i], letters);
 	}
 	return 0;
 }
@@ -321,6 +398,7 @@ const struct verb verbs_files[] = {
 	{"cat", 1, verb_cat, "PATH…: the content"},
 	{"put", 1, verb_put, "PATH [TEXT]: append"},
 	{"ls", 1, verb_ls, "DIR…: names, sorted"},
+	{"rights", 1, verb_rights, "PATH…: what may be done with each, as letters"},
 	{"stat", 1, verb_stat, "PATH…: type|mode|uid|gid|size|device"},
 	{"link", 1, verb_link, "PATH…: text of a symbolic link"},
 	{"statfs", 1, verb_statfs, "PATH…: bytes|inodes|flags"},
