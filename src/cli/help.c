@@ -13,7 +13,7 @@
 static const struct { const char *key, *value; } examples[] = {
 	{ "include", "strict" }, { "ro", "/srv/data:/data" }, { "rw", "./out" }, { "tmpfs", "/scratch:size=64M" },
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
-	{ "mask", "/usr/share" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
+	{ "mask", "/usr/share" }, { "protect", ".git/hooks" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
 	{ "time-boottime", "-3600.5" }, { "hostname", "box" }, { "domainname", "example" }, { "map", "root" },
 	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },

@@ -3,6 +3,7 @@
  * forty-odd system calls.
  * Runs in: parent. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -363,6 +364,73 @@ static const struct host_file *lookup(struct host *h, const char *root, const ch
 	return r->file;
 }
 
+/* ---- names in a directory ---- */
+struct names { const char **items; size_t count, cap; };
+
+static int name_add(struct host *h, struct names *n, const char *name)
+{
+	const char **items = arena_grow(h->arena, n->items, n->count + 1, &n->cap, sizeof *items);
+
+	if (!items || !(items[n->count] = arena_strdup(h->arena, name)))
+		return -1;
+	n->items = items;
+	items[++n->count] = NULL;
+	return 0;
+}
+
+static int list_live(struct host *h, const char *path, struct names *n)
+{
+	char buffer[32768];
+	int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0), r = fd;
+	long got = 0;
+
+	while (fd >= 0 && r >= 0 && (got = SYS3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0) {
+		/* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name */
+		uint16_t length;
+		for (long at = 0; at < got && r >= 0; at += length) {
+			const char *name = buffer + at + 19;
+			memcpy(&length, buffer + at + 16, sizeof length);
+			r = strcmp(name, ".") && strcmp(name, "..") ? name_add(h, n, name) : r;
+		}
+	}
+	if (fd >= 0)
+		sys_close(fd);
+	return r < 0 || got < 0 ? -1 : 0;
+}
+
+static int list_table(struct host *h, const char *path, struct names *n)
+{
+	const struct lookup *l = h->lookup_data;
+	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
+
+	for (size_t i = 0; i < l->nodes.cap; i++) {
+		const char *key = l->nodes.slots[i].key;
+		if (!key || strncmp(key, path, len) != 0 || key[len] != '/' || !key[len + 1] || strchr(key + len + 1, '/'))
+			continue;
+		if (((const struct node *)l->nodes.slots[i].value)->file.errnum == 0 && name_add(h, n, key + len + 1) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char *const *list(struct host *h, const char *path)
+{
+	static const char *const none[] = { NULL };
+	const struct lookup *l = h->lookup_data;
+	struct names n = { 0 };
+
+	if ((l->live ? list_live(h, path, &n) : list_table(h, path, &n)) < 0)
+		return NULL;
+	if (n.count)
+		qsort(n.items, n.count, sizeof *n.items, compare_names);
+	return n.count ? n.items : none;
+}
+
 static int lookup_new(struct host *h, bool live)
 {
 	struct lookup *l = arena_alloc(h->arena, sizeof *l);
@@ -373,6 +441,7 @@ static int lookup_new(struct host *h, bool live)
 	h->lookup_data = l;
 	h->lookup = lookup;
 	h->peek = peek;
+	h->list = list;
 	return host_mounts_new(h, live);
 }
 

@@ -222,7 +222,54 @@ def other_names(s, c):
         subprocess.run(["umount", b], check=True)
 
 
+def protect(s, c):
+    """A name that isn't there can't be made by any way; by every way without the rule."""
+    top = os.path.join(s.scratch, "project")
+    os.makedirs(top + "/repo/.git/objects")
+    for f in ("repo/.git/config", "repo/file", "x"):
+        with open(os.path.join(top, f), "w") as out:
+            out.write("x")
+        os.chmod(os.path.join(top, f), 0o666)
+    os.symlink("repo", top + "/link")
+    for base, _, _ in os.walk(s.scratch):
+        os.chmod(base, 0o777)
+    c.own(s.scratch)
+    git, hooks, objects = top + "/repo/.git", top + "/repo/.git/hooks", top + "/repo/.git/objects"
+    r = s.see(c, ["--rw", top], ["plant", hooks, git + "/config"], cwd="/")
+    assert r.one("plant:" + hooks) == "cdslruax", "the ways are no ways: %s" % r
+    for name in (hooks, hooks + "/pre-commit"):
+        r = s.see(c, ["--rw", top, "--protect", name], ["plant", hooks, git + "/config"], ["plant", objects + "/new", git + "/config"],
+                  ["write", git + "/config"], ["create", top + "/repo", objects], ["rights", top + "/repo", git], cwd="/")
+        assert r.one("plant:" + hooks) == "", r
+        assert r.one("plant:%s/new" % objects) in ("cdsu", "cdslu"), "the other names aren't as before: %s" % r
+        assert r.one("write:%s/config" % git) == r.one("create:%s/repo" % top) == r.one("create:" + objects) == "ok", r
+        assert r.one("rights:%s/repo" % top) == "erc" and r.one("rights:" + git) == "er", r
+    # Another name of the same tree, and a second rule in the same directory.
+    other = "/other" + git[len(top):]
+    r = s.see(c, ["--rw", top, "--rw", top + ":/other", "--protect", hooks, "--protect", git + "/info"], ["plant", other + "/hooks", other + "/config"],
+              ["plant", git + "/info", git + "/config"], cwd="/")
+    assert r.one("plant:%s/hooks" % other) == r.one("plant:%s/info" % git) == "", r
+    # What is there is read-only, with what leads to it.
+    r = s.see(c, ["--rw", top, "--protect", git + "/config"], ["rights", git + "/config", git], ["create", git], cwd="/")
+    assert r.one("rights:%s/config" % git) == "er" and r.one("rights:" + git) == "erc" and r.one("create:" + git) == "ok", r
+    # The top of the writable tree itself.
+    r = s.see(c, ["--rw", top, "--protect", top + "/.envrc"], ["plant", top + "/.envrc", top + "/x"], ["write", top + "/x"], ["create", top + "/repo"], cwd="/")
+    assert r.one("plant:%s/.envrc" % top) == "" and r.one("write:%s/x" % top) == r.one("create:%s/repo" % top) == "ok", r
+    for name in ("/link", "/link/new"):
+        r = s.run(c, ["--rw", top, "--protect", top + name], ["true"], cwd="/")
+        assert r.status == 125 and "E0430" in r.err and "symbolic link" in r.err and "argv[2]" in r.err, r
+    r = s.run(c, ["--tmpfs", "/p", "--protect", "/p/x"], ["true"], cwd="/")
+    assert r.status == 125 and "E0430" in r.err, r
+    if never.privilege.landlock_abi():
+        r = s.see(c, [*never.NEVER, "--rw", top, "--protect", top + "/.envrc"], ["plant", top + "/.envrc", top + "/x"], ["create", top + "/repo"], cwd="/")
+        assert r.one("plant:%s/.envrc" % top) == "" and r.one("create:%s/repo" % top) == "ok", r
+        r = s.run(c, [*never.NEVER, "--rw", top, "--protect", hooks], ["true"], cwd="/")
+        assert r.status == 125 and "argv[3]" in r.err, r
+    assert sorted(os.listdir(git)) == ["config", "objects"] and sorted(os.listdir(top)) == ["link", "repo", "x"], "something was left on the host"
+
+
 def cases(s, c, who):
     s.case(who + "/paths/namespaces", namespaces, s, c)
     s.case(who + "/paths/landlock", landlock, s, c)
+    s.case(who + "/paths/protect", protect, s, c)
     s.case(who + "/paths/other-names", other_names, s, c)
