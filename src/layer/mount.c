@@ -92,6 +92,18 @@ static const struct host_file *host_below(const struct emit *m, const char *dst,
 	return *path ? m->b->host->lookup(m->b->host, p->under ? NULL : m->b->policy->rootfs, *path) : NULL;
 }
 
+/* Where the way to a place in a bound tree leads through a link: its end, else NULL. Links aren't followed by the launch. */
+static const char *through_link(const struct emit *m, const struct place *p, const char *host, const struct host_file *f)
+{
+	const char *rootfs = p->under ? NULL : m->b->policy->rootfs;
+	const struct host_file *top = rootfs ? m->b->host->lookup(m->b->host, NULL, rootfs) : NULL;
+	size_t skip = top && !top->errnum && strcmp(top->real, "/") ? strlen(top->real) : 0;
+
+	if (f->errnum)
+		return f->link;
+	return strcmp(f->real + skip, host) ? f->real + skip : NULL;
+}
+
 /* In a bound tree the mount point must be there already. 1 = go on, 0 = leave this default out. */
 static int mount_point_exists(struct emit *m, const struct view_entry *e, const struct place *p, bool directory)
 {
@@ -105,13 +117,16 @@ static int mount_point_exists(struct emit *m, const struct view_entry *e, const 
 	}
 	if (!(f = host_below(m, e->dst, p, &host)))
 		return error_nomem(b->error);
-	if (!f->errnum && !f->link && !!S_ISDIR(f->mode) == directory)
+	const char *linked = through_link(m, p, host, f);
+	if (!f->errnum && !linked && !!S_ISDIR(f->mode) == directory)
 		return 1;
 	if (!e->named)
 		return build_row(b, ROW_MISSING, e->dst, "default", "absent", "-", "the tree has no mount point for it", e->origin) < 0 ? -1 : 0;
 	error_set(b->error, ERR_MOUNT_POINT, f->errnum ? f->errnum : 20 /* ENOTDIR */, NULL, e->dst, e->origin);
+	if (linked)
+		return error_detail(b->error, "a symbolic link is on the way to %s: name the place that it leads to, %s", host, linked);
 	return error_detail(b->error, "%s%s%s", p->under ? "it would be in " : "it would be in the root tree: ", host,
-			    f->link ? " (a symbolic link)" : f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
+			    f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
 }
 
 /* A mount point can't be renamed, but its parents could: in a writable tree they are pinned by being mount
@@ -390,9 +405,9 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 		return mount_point_exists(m, e, &p, true);
 	if (!(f = host_below(m, e->dst, &p, &host)))
 		return error_nomem(m->b->error);
-	if (f->errnum || f->link) {
+	if (f->errnum || through_link(m, &p, host, f)) {
 		error_set(m->b->error, ERR_MOUNT_POINT, f->errnum, NULL, e->dst, e->origin);
-		return error_detail(m->b->error, "a mask hides what exists; %s%s", host, f->link ? " is a symbolic link: mask what it leads to" : " doesn't exist");
+		return error_detail(m->b->error, "a mask hides what exists; %s %s", host, f->errnum ? "doesn't exist" : "leads through a symbolic link: mask what it leads to");
 	}
 	directory = S_ISDIR(f->mode);
 	if (pin_parents(m, e, &p) < 0)

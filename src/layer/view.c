@@ -360,6 +360,40 @@ static int settle_duplicates(struct build *b, struct view *v)
 	return view_sort(b, v);
 }
 
+/* Is a file of the host shown at its own path, by a read-only bind other than this? */
+static bool shown_at_home(const struct view *v, const struct view_entry *but, const char *path)
+{
+	const struct view_entry *e = view_find(v, path);
+
+	if (e == but)
+		e = view_under(v, path);
+	return e && e->kind == VIEW_BIND && !e->rw && !strcmp(e->src, e->dst);
+}
+
+/* A source that is named by a link which a read-only tree shows as it is (/bin/sh): link, target and all hops between are
+ * there already, and a link can't be mounted on. */
+static bool shown_by_link(struct build *b, const struct view *v, const struct view_entry *e, const char *dst)
+{
+	const char *at = dst;
+
+	if (e->kind != VIEW_BIND || e->rw || e->noexec)
+		return false;
+	for (int hops = 0; hops < 16; hops++) {
+		size_t n = path_above(at, strlen(at));
+		const char *dir = arena_strndup(b->plan->arena, at, n);
+		const struct host_file *up = dir ? look(b, n ? dir : "/") : NULL, *f;
+		if (!up || up->errnum || !(at = arena_printf(b->plan->arena, "%s%s", n ? up->real : "", at + n)) || !shown_at_home(v, e, at))
+			return false;
+		f = b->host->peek(b->host, at);
+		if (!f || f->errnum || !f->link)
+			return hops && f && !f->errnum && !strcmp(at, e->src);
+		at = f->link[0] == '/' ? f->link : arena_printf(b->plan->arena, "%s/%s", n ? up->real : "", f->link);
+		if (!at)
+			return false;
+	}
+	return false;
+}
+
 /* Rules that lie behind our own links move to where the link leads; what is there already is dropped. */
 static int resolve_destinations(struct build *b, struct view *v)
 {
@@ -377,7 +411,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		const char *host = under && under->kind == VIEW_BIND
 			? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
 		/* NULL: the very same file is there already, with the same right. */
-		moved[i] = host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
+		moved[i] = shown_by_link(b, v, e, dst) ? NULL : host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
 	}
 	for (size_t i = 0; i < v->count; i++) {
 		if (!moved[i])
