@@ -26,10 +26,11 @@ void cow_tick(struct timespec *since)
 	static const struct timespec wait = { 0, 500000 };
 	struct timespec before, now;
 
-	clock_gettime(CLOCK_REALTIME_COARSE, &before);
-	now = before;
-	/* At most a tick (10 ms); the bound is for a clock that is being set back. */
-	for (int i = 0; i < 100 && now.tv_sec == before.tv_sec && now.tv_nsec == before.tv_nsec; i++) {
+	/* Not just the next tick: times of files may be fine-grained (Linux 6.13), and the coarse clock may lag by ticks. */
+	clock_gettime(CLOCK_REALTIME, &before);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	/* Some ticks of 10 ms at most; the bound is for a clock that is being set back. */
+	for (int i = 0; i < 100 && (now.tv_sec < before.tv_sec || (now.tv_sec == before.tv_sec && now.tv_nsec <= before.tv_nsec)); i++) {
 		nanosleep(&wait, NULL);
 		clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	}

@@ -243,7 +243,7 @@ static void print_text(const struct sheet *s, struct text *out)
 
 	text_printf(out, "Linux %s %s, user id %u%s%s\n", h->release, h->machine, h->euid,
 		    h->container ? ", in a container: " : "", h->container ? h->container : "");
-	text_printf(out, "security modules: %s; cgroups: %s%s\n\n", h->lsm ? h->lsm : h->apparmor ? "apparmor" : h->selinux ? "selinux" : "unknown",
+	text_printf(out, "security modules: %s\ncgroups: %s%s\n\n", h->lsm ? h->lsm : h->apparmor ? "apparmor" : h->selinux ? "selinux" : "unknown",
 		    cgroups[h->cgroup_version & 3], h->no_new_privs ? "; no_new_privs is set on the caller" : "");
 	for (size_t i = 0; i < s->count; i++)
 		print_row(out, &s->rows[i]);

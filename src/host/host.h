@@ -110,7 +110,12 @@ struct host {
 	const struct host_file *(*peek)(struct host *h, const char *path);
 	/* Mount points at or below path (for kernels without recursive attributes), NULL-terminated array. */
 	const char *const *(*submounts)(struct host *h, const char *path);
-	void *lookup_data;
+	/* Names in a canonical directory, NULL-terminated and sorted. NULL = it can't be read, or out of memory. */
+	const char *const *(*list)(struct host *h, const char *path);
+	/* Where a canonical path lies: device and path in its file system. Two names of one place give one text; what is
+	 * below a directory begins with the directory's text and a slash. NULL = out of memory. */
+	const char *(*locate)(struct host *h, const char *path);
+	void *lookup_data, *mount_data;
 };
 
 /* Cheap facts for a plain run: a handful of system calls, userns stays UNKNOWN. */

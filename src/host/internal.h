@@ -93,5 +93,7 @@ int host_lookup_table(struct host *h);
 /* Adds a path to the table of a loaded host. f->real is not used. */
 int host_table_add(struct host *h, const char *path, const struct host_file *f);
 int host_table_mount(struct host *h, const char *path);
+/* Sets submounts and locate of *h. */
+int host_mounts_new(struct host *h, bool live);
 
 #endif

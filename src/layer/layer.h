@@ -37,6 +37,7 @@ struct view_entry *view_append(struct build *b, struct view *v, const struct vie
 int view_sort(struct build *b, struct view *v);
 /* Nearest entry above a path that is a file system of its own; NULL = the root. */
 const struct view_entry *view_under(const struct view *v, const char *path);
+int view_protect(struct build *b, struct view *v);
 int view_aliases(struct build *b, struct view *v);
 size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */
 /* Deepest entry at or above an inside path that decides what is there; NULL = only the empty root. */

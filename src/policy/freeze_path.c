@@ -300,6 +300,7 @@ static int parse_rule(struct freeze *f, const struct draft_line *l, struct path_
 	case KEY_TMPFS: r->kind = RULE_TMPFS; return parse_place(f, l, " size inodes mode exec noexec ", r);
 	case KEY_DIR: r->kind = RULE_DIR; return parse_place(f, l, " mode ", r);
 	case KEY_MASK: r->kind = RULE_MASK; return parse_place(f, l, " ", r);
+	case KEY_PROTECT: r->kind = RULE_PROTECT; return parse_place(f, l, " ", r);
 	case KEY_SYMLINK: r->kind = RULE_SYMLINK; return parse_symlink(f, l, r);
 	case KEY_FILE: r->kind = RULE_FILE; return parse_file(f, l, r);
 	case KEY_FILE_FD: r->kind = RULE_FILE_FD; return parse_file_fd(f, l, r);

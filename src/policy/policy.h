@@ -84,7 +84,7 @@ struct policy_ns {
 	const char *path;   /* NS_JOIN: file; pid:N becomes /proc/N/ns/KIND */
 };
 
-enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE, RULE_COW };
+enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE, RULE_COW, RULE_PROTECT };
 struct path_rule {
 	enum rule_kind kind;
 	const char *src;         /* host path (absolute), symlink text, or NULL */
