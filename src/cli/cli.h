@@ -3,6 +3,7 @@
 #ifndef HUTCH_CLI_H
 #define HUTCH_CLI_H
 
+#include <hutch/entry.h>
 #include <hutch/hutch.h>
 
 #define CLI_USAGE 2 /* a sub-command that runs nothing was called wrongly */
@@ -11,6 +12,11 @@ int run_command(int argc, char *const argv[]);
 int explain_command(int argc, char *const argv[]);
 int check_command(int argc, char *const argv[]);
 int help_command(int argc, char *const argv[]);
+int ps_command(int argc, char *const argv[]);
+int stats_command(int argc, char *const argv[]);
+int kill_command(int argc, char *const argv[]);
+int freeze_command(int argc, char *const argv[]);
+int update_command(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */
@@ -23,6 +29,10 @@ int cli_error(const struct hutch_error *e);
 int cli_nomem(void);
 /* Writes text to standard output; a failure to do so must not look like success. Frees it. */
 int cli_print(char *text, int status);
+
+/* What was written wrongly, then how it is used; CLI_USAGE. */
+int cli_wrong(const char *command, const char *word, const char *usage);
+bool cli_asks_help(int argc, char *const argv[]);
 
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */

@@ -70,14 +70,19 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	return 0;
 }
 
-static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
+int policy_of_lines(const hutch_policy *p, hutch_plan *plan, struct hutch_error *e)
 {
 	struct draft draft;
 	struct policy_context context = { 0 };
 
-	if (copy_draft(&p->draft, &draft, &out->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &out->arena, e) < 0)
+	if (copy_draft(&p->draft, &draft, &plan->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &plan->arena, e) < 0)
 		return -1;
-	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
+	return policy_freeze(&draft, &context, &plan->policy, e);
+}
+
+static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
+{
+	if (policy_of_lines(p, out, e) < 0)
 		return -1;
 	if ((full ? host_probe_full(&out->host, &out->arena, e) : host_probe(&out->host, &out->arena, e)) < 0)
 		return -1;

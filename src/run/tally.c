@@ -19,7 +19,7 @@ struct tally {
 	struct seen *seen;
 	size_t count, cap;
 	uint64_t gone;           /* ticks of processes that ended */
-	int64_t memory;
+	int64_t memory, tasks;
 	long hertz;
 };
 
@@ -122,8 +122,10 @@ static bool note(struct tally *t, pid_t pid)
 	s->own = own;
 	s->waited = waited;
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	if (read_text(path, text, sizeof text) > 0)
+	if (read_text(path, text, sizeof text) > 0) {
 		t->memory += tally_parse_memory(text);
+		t->tasks += kib(text, "\nThreads:");
+	}
 	return true;
 }
 
@@ -194,7 +196,7 @@ int tally_look(struct tally *t, pid_t first)
 	struct queue q = { 0 };
 	int result = -1;
 
-	t->memory = 0;
+	t->memory = t->tasks = 0;
 	for (size_t i = 0; i < t->count; i++)
 		t->seen[i].now = false;
 	errno = ENOENT;
@@ -227,4 +229,9 @@ int64_t tally_cpu_us(const struct tally *t)
 int64_t tally_memory(const struct tally *t)
 {
 	return t->memory;
+}
+
+int64_t tally_tasks(const struct tally *t)
+{
+	return t->tasks;
 }
