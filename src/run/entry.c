@@ -11,36 +11,43 @@
 #include <unistd.h>
 
 #include "run/run.h"
+#include "sys/sys.h"
 
 /* Root takes a directory of the environment only where it is root's: after su it is still the user's. */
-static void runtime_path(char path[4096])
+static void runtime_path(char path[4096], uid_t uid)
 {
 	const char *env = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
 
-	if (env && env[0] == '/' && strlen(env) < 4000 && (geteuid() || (stat(env, &st) == 0 && st.st_uid == 0)))
+	if (env && env[0] == '/' && strlen(env) < 4000 && (uid || (stat(env, &st) == 0 && st.st_uid == 0)))
 		snprintf(path, 4096, "%s/hutch", env);
-	else if (geteuid())
-		snprintf(path, 4096, "/run/user/%u/hutch", (unsigned)geteuid());
+	else if (uid)
+		snprintf(path, 4096, "/run/user/%u/hutch", (unsigned)uid);
 	else
 		snprintf(path, 4096, "/run/hutch");
+}
+
+static int open_directory(const char *path)
+{
+	return sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
 int entry_directory(bool make, char path[4096], struct hutch_error *e)
 {
 	char own[4096];
 	struct stat st;
+	uid_t uid = geteuid();
 	int fd;
 
 	if (!path)
 		path = own;
-	runtime_path(path);
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT && make && (mkdir(path, 0700) == 0 || errno == EEXIST))
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	runtime_path(path, uid);
+	fd = open_directory(path);
+	if (fd == -ENOENT && make && (mkdir(path, 0700) == 0 || errno == EEXIST))
+		fd = open_directory(path);
 	if (fd < 0)
-		return error_set(e, errno == ELOOP || errno == ENOTDIR ? ERR_ENTRY_FOREIGN : ERR_ENTRY_DIRECTORY, errno, "open", path, NULL);
-	if (fstat(fd, &st) == 0 && st.st_uid == geteuid() && !(st.st_mode & 077))
+		return error_set(e, fd == -ENOENT ? ERR_ENTRY_DIRECTORY : ERR_ENTRY_FOREIGN, -fd, "open", path, NULL);
+	if (fstat(fd, &st) == 0 && st.st_uid == uid && !(st.st_mode & 077))
 		return fd;
 	close(fd);
 	return error_set(e, ERR_ENTRY_FOREIGN, EPERM, "fstat", path, NULL);
@@ -65,7 +72,7 @@ static bool remove_stale(int dir, const char *name)
 static void make_id(const struct hutch_run *r, unsigned attempt, char id[9])
 {
 	static const char letters[] = "abcdefghijkmnpqrstuvwxyz23456789"; /* none that looks like another */
-	uint64_t h = 1469598103934665603ull ^ (uint64_t)getpid();
+	uint64_t h = 1469598103934665603ull ^ (uint64_t)(uintptr_t)r; /* the kernel puts the heap anywhere */
 
 	h = (h * 1099511628211ull) ^ (uint64_t)r->started_us;
 	h = ((h * 1099511628211ull) ^ attempt) * 1099511628211ull;
@@ -81,11 +88,11 @@ static int make_file(struct entry *n)
 {
 	for (int attempt = 0; attempt < 20; attempt++) {
 		struct stat st;
-		n->fd = openat(n->dir, n->name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (n->fd < 0 && errno == EEXIST && remove_stale(n->dir, n->name))
+		n->fd = sys_openat(n->dir, n->name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (n->fd == -EEXIST && remove_stale(n->dir, n->name))
 			continue;
 		if (n->fd < 0)
-			return -errno;
+			return n->fd;
 		if (flock(n->fd, LOCK_EX | LOCK_NB) == 0 && fstat(n->fd, &st) == 0 && st.st_nlink > 0)
 			return 0;
 		unlinkat(n->dir, n->name, 0);
@@ -110,6 +117,8 @@ static int reserve(struct hutch_run *r, struct hutch_error *e)
 			make_id(r, attempt, r->entry.name);
 		n = make_file(&r->entry);
 	}
+	if (n < 0)
+		r->entry.fd = -1;
 	return n < 0 ? error_set(e, n == -EEXIST ? ERR_ENTRY_NAME : ERR_ENTRY_WRITE, n == -EEXIST ? 0 : -n, n == -EEXIST ? NULL : "open", r->entry.name, origin) : 0;
 }
 
@@ -159,7 +168,7 @@ static int start_of(pid_t pid, uint64_t *start)
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
 	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
 	if (fd >= 0)
 		close(fd);
@@ -184,7 +193,7 @@ static int fill(struct hutch_run *r, struct hutch_error *e)
 	if (!r->launcher_start || start_of(r->pid, &start) < 0)
 		return error_set(e, ERR_ENTRY_WRITE, errno, "read", "the start of the run in /proc", r->plan->policy->origin[KEY_NAME]);
 	text_init(&t);
-	text_printf(&t, "hutch 1\nid %s\nlauncher %d %llu\nfirst %d %llu\ninit %d\nstarted %lld\n", r->plan->policy->name ? id : r->entry.name, (int)getpid(),
+	text_printf(&t, "hutch 1\nid %s\nlauncher %d %llu\nfirst %d %llu\ninit %d\nstarted %lld\n", r->plan->policy->name ? id : r->entry.name, (int)r->launcher,
 		    (unsigned long long)r->launcher_start, (int)r->pid, (unsigned long long)start, r->plan->need_init, (long long)time(NULL));
 	for (size_t i = 0; i < r->plan->cgroup_count; i++) {
 		if (r->cgroups[i].path)

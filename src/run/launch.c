@@ -205,15 +205,16 @@ static int new_process(struct launch *l)
 }
 
 /* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat; 22 is its start. */
-static int parse_words(char *text, struct child *c, uint64_t *start)
+static int parse_words(char *text, struct child *c, struct hutch_run *r)
 {
 	char *at = strrchr(text, ')'); /* the name may hold anything */
 	unsigned long field[4];
 
+	r->launcher = (pid_t)strtol(text, NULL, 10);
 	for (int i = 2; at && i < 48; i++) {
 		at = strchr(at + 1, ' ');
 		if (at && i == 21)
-			*start = strtoull(at, NULL, 10);
+			r->launcher_start = strtoull(at, NULL, 10);
 	}
 	if (!at)
 		return -1;
@@ -239,7 +240,7 @@ static int find_words(struct launch *l)
 	if (n <= 0 && !l->host->proc_mounted)
 		return 0;
 	text[n > 0 ? n : 0] = 0;
-	if (n > 0 && parse_words(text, &l->child, &l->run->launcher_start) == 0)
+	if (n > 0 && parse_words(text, &l->child, l->run) == 0)
 		return 0;
 	return error_set(l->error, ERR_LAUNCH_PREPARE, n < 0 ? saved : EPROTO, fd < 0 ? "open" : "read", "/proc/self/stat", NULL);
 }

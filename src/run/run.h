@@ -52,6 +52,7 @@ struct hutch_run {
 	struct watch watch;
 	int listener;            /* of denied system calls, -1 = none */
 	struct entry entry;
+	pid_t launcher;
 	uint64_t launcher_start; /* of this process, in clock ticks; 0 = not known */
 	struct hutch_report report;
 	int64_t started_us, exec_us;
