@@ -169,11 +169,11 @@ static int print_bash(void)
 	      "_hutch()\n{\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words= i\n"
 	      "\tif [ \"$COMP_CWORD\" = 1 ]; then\n"
-	      "\t\tCOMPREPLY=($(compgen -W \"run explain check ps stats kill freeze thaw update inspect demo help\" -- \"$cur\")); return\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"run explain check ps stats kill freeze thaw update mount umount inspect demo help\" -- \"$cur\")); return\n"
 	      "\tfi\n"
-	      "\tcase ${COMP_WORDS[1]} in stats|kill|freeze|thaw|update)\n"
+	      "\tcase ${COMP_WORDS[1]} in stats|kill|freeze|thaw|update|mount|umount)\n"
 	      "\t\tif [ \"$COMP_CWORD\" = 2 ]; then words=$(hutch ps 2>/dev/null | awk 'NR > 1 { print $1, $2 }')\n"
-	      "\t\telse case ${COMP_WORDS[1]} in stats) words=\"--json --watch\" ;; kill) words=\"HUP INT QUIT USR1 USR2 TERM CONT TSTP WINCH KILL\" ;;\n"
+	      "\t\telse case ${COMP_WORDS[1]} in stats) words=\"--json --watch\" ;; mount) COMPREPLY=($(compgen -f -- \"$cur\")); return ;; kill) words=\"HUP INT QUIT USR1 USR2 TERM CONT TSTP WINCH KILL\" ;;\n"
 	      "\t\t\tupdate) words=\"", stdout);
 	for (int i = 0; i < KEY_COUNT; i++) {
 		if (cgroup_key((enum key_id)i))

@@ -60,6 +60,11 @@ HUTCH_API int hutch_entry_signal(hutch_entry *n, int signal, struct hutch_error 
 HUTCH_API int hutch_entry_freeze(hutch_entry *n, bool freeze, struct hutch_error *e);
 /* Sets the limits that the policy's lines name, and reads them back. Needs a cgroup of the run's own. */
 HUTCH_API int hutch_entry_update(hutch_entry *n, const hutch_policy *limits, struct hutch_error *e);
+/* Shows a file or directory of the host inside, at an absolute path: nosuid, nodev, read-only if asked for. The run must
+ * have mounts of its own. The mount point must exist, or lie in a private file system of the run, where it is made. */
+HUTCH_API int hutch_entry_mount(hutch_entry *n, const char *source, const char *at, bool read_only, struct hutch_error *e);
+/* Takes away what hutch_entry_mount() has put there last, in whichever process. */
+HUTCH_API int hutch_entry_umount(hutch_entry *n, const char *at, struct hutch_error *e);
 
 #ifdef __cplusplus
 }

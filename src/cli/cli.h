@@ -17,6 +17,8 @@ int stats_command(int argc, char *const argv[]);
 int kill_command(int argc, char *const argv[]);
 int freeze_command(int argc, char *const argv[]);
 int update_command(int argc, char *const argv[]);
+int mount_command(int argc, char *const argv[]);
+int umount_command(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */

@@ -262,7 +262,7 @@ static const char *arguments(const char *command)
 {
 	static const struct { const char *command, *arguments; } table[] = {
 		{ "help", " [KEY|PRESET|COMMAND]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
-		{ "freeze", " ID" }, { "thaw", " ID" }, { "update", " ID KEY=VALUE..." },
+		{ "freeze", " ID" }, { "thaw", " ID" }, { "update", " ID KEY=VALUE..." }, { "mount", " ID SRC:DST[:ro]" }, { "umount", " ID DST" },
 	};
 
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {

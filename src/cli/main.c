@@ -26,6 +26,8 @@ static const struct command {
 	{ "freeze", freeze_command, "let a run stand still" },
 	{ "thaw", freeze_command, "let a frozen run go on" },
 	{ "update", update_command, "change the limits of a run" },
+	{ "mount", mount_command, "show a file or directory in a run that is there" },
+	{ "umount", umount_command, "take away what mount has shown" },
 	{ "demo", demo_main, "run one report outside and inside a sandbox, side by side" },
 	{ "inspect", inspect_main, "print what the process it runs in can see and do" },
 	{ "help", help_command, "explain a key, a preset or a command, or list them" },

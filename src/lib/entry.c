@@ -112,7 +112,7 @@ static const char *verify(hutch_entry *n, const struct stat *file)
 	return process_lives(n->launcher) && process_lives(n->first) ? NULL : "it has just ended";
 }
 
-/* An empty file with a lock is a run that is about to start: nobody's doubt, and not there yet. */
+/* A file with a lock that isn't filled yet is a run that is about to start: nobody's doubt, and not there yet. */
 static enum found load(int dir, const char *name, hutch_entry *n, const char **why)
 {
 	struct stat st;
@@ -129,6 +129,8 @@ static enum found load(int dir, const char *name, hutch_entry *n, const char **w
 		return FOUND_STALE;
 	if (read_entry(n, why) < 0)
 		return FOUND_DOUBTFUL;
+	if (!n->text.running)
+		return FOUND_STALE;
 	*why = verify(n, &st);
 	/* One that ended meanwhile has taken its file away. */
 	return !*why ? FOUND : fstat(n->fd, &st) == 0 && !st.st_nlink ? FOUND_STALE : FOUND_DOUBTFUL;

@@ -27,6 +27,7 @@ struct entry_text {
 	size_t word_count;
 	struct { uint64_t id; const char *at; } mounts[ENTRY_MOUNTS]; /* by hutch mount, those that were taken away left out */
 	size_t mount_count;
+	bool running;             /* the last word of the launcher's is there: set-up is over */
 };
 /* Strings are made in a. 0, or -1 with why. PURE. */
 int entry_parse(const char *text, size_t len, struct arena *a, struct entry_text *out, const char **why);

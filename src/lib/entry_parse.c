@@ -179,8 +179,7 @@ int entry_parse(const char *text, size_t len, struct arena *a, struct entry_text
 		if (read_line(&r, line) < 0)
 			return -1;
 	}
-	if (!r.ended)
-		return -1;
+	out->running = r.ended;
 	*why = NULL;
 	return 0;
 }

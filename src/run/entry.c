@@ -93,11 +93,13 @@ static int make_file(struct entry *n)
 			continue;
 		if (n->fd < 0)
 			return n->fd;
-		if (flock(n->fd, LOCK_EX | LOCK_NB) == 0 && fstat(n->fd, &st) == 0 && st.st_nlink > 0)
+		int r = flock(n->fd, LOCK_EX | LOCK_NB) < 0 || fstat(n->fd, &st) < 0 ? -errno : 0;
+		if (r == 0 && st.st_nlink > 0)
 			return 0;
 		unlinkat(n->dir, n->name, 0);
 		close(n->fd);
-		n->fd = -1;
+		if (r < 0 && r != -EWOULDBLOCK)
+			return r;
 	}
 	return -EAGAIN;
 }
@@ -139,16 +141,21 @@ int entry_reserve(struct hutch_run *r, struct hutch_error *e)
 	return or_unlisted(r, reserve(r, e), e);
 }
 
-/* One word to a line: blanks, control bytes and the escape itself as %XX. */
-static void add_word(struct text *t, const char *key, const char *s, size_t most)
+/* Blanks, control bytes and the escape itself as %XX: a word stays one word of one line. */
+void entry_escape(struct text *t, const char *s, size_t most)
 {
-	text_printf(t, "%s ", key);
 	for (size_t start = t->len; *s && t->len - start < most; s++) {
 		if ((unsigned char)*s <= ' ' || *s == '%' || *s == 0x7f)
 			text_printf(t, "%%%02x", (unsigned char)*s);
 		else
 			text_add(t, s, 1);
 	}
+}
+
+static void add_word(struct text *t, const char *key, const char *s, size_t most)
+{
+	text_printf(t, "%s ", key);
+	entry_escape(t, s, most);
 	text_add(t, "\n", 1);
 }
 
@@ -200,7 +207,6 @@ static int fill(struct hutch_run *r, struct hutch_error *e)
 			add_word(&t, r->plan->cgroups[i].version == 2 ? "cgroup2" : "cgroup1", r->cgroups[i].path, 4096);
 	}
 	add_words(&t, r->plan);
-	text_printf(&t, "end\n");
 	if (!t.failed)
 		n = write(r->entry.fd, t.s, t.len);
 	bool whole = !t.failed && n == (ssize_t)t.len;
@@ -211,6 +217,15 @@ static int fill(struct hutch_run *r, struct hutch_error *e)
 int entry_fill(struct hutch_run *r, struct hutch_error *e)
 {
 	return r->entry.fd < 0 ? 0 : or_unlisted(r, fill(r, e), e);
+}
+
+int entry_running(struct hutch_run *r, struct hutch_error *e)
+{
+	int n = r->entry.fd < 0 || write(r->entry.fd, "end\n", 4) == 4 ? 0 : -1;
+
+	if (n < 0)
+		error_set(e, ERR_ENTRY_WRITE, errno, "write", r->entry.name, r->plan->policy->origin[KEY_NAME]);
+	return or_unlisted(r, n, e);
 }
 
 void entry_remove(struct hutch_run *r)

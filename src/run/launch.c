@@ -499,6 +499,8 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 		result = start(&l);
 	if (result == 0)
 		result = converse(&l);
+	if (result == 0)
+		result = entry_running(r, e);
 	if (result < 0)
 		end_failed(&l);
 	for (size_t i = 0; l.slots && i < p->opened_count; i++)

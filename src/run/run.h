@@ -88,7 +88,10 @@ int entry_directory(bool make, char path[4096], struct hutch_error *e);
 int entry_reserve(struct hutch_run *r, struct hutch_error *e);
 /* Before the word to go on: who it is. */
 int entry_fill(struct hutch_run *r, struct hutch_error *e);
+/* The program's exec went well: from here on others may look at it and change it, never at one that is half set up. */
+int entry_running(struct hutch_run *r, struct hutch_error *e);
 void entry_remove(struct hutch_run *r);
+void entry_escape(struct text *t, const char *s, size_t most);
 #define ENTRY_MOST 16384     /* bytes of a file */
 #define ENTRY_WORDS_MOST 2048 /* of the command, escaped */
 

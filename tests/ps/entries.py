@@ -252,7 +252,7 @@ def garbled(s, c):
     v = victim(s, c)
     with Imposter(s, c, "g", lambda me: "") as i:
         good = whole(v.pid, i.p.pid, extra="cgroup1 /sys/fs/cgroup/freezer/hutch-x\n") + "mount 5 /tmp/%20a\numount 5 /tmp/%20a\n"
-        for n in range(60):
+        for n in range(30):
             text = bytearray(good.encode())
             for _ in range(rng.randrange(1, 5)):
                 at = rng.randrange(len(text))
@@ -291,7 +291,8 @@ def calls(s, c):
             raise Skip("strace can't trace here")
         assert r.status == 0, r
         with open(log) as f:
-            return [l for l in f if re.match(r"\w+\(", l)]
+            # How often it waits and what the allocator does differs from run to run.
+            return [l for l in f if re.match(r"\w+\(", l) and not re.match(r"(p?poll|waitid|recvmsg|m(un)?map|brk)\(", l)]
     os.makedirs(os.path.join(s.scratch, "none"))
     c.own(s.scratch)
     with open(log, "w"):
