@@ -22,4 +22,7 @@ struct hutch_plan {
 	struct plan plan;
 };
 
+/* Freezes the policy's lines into plan->policy, everything in the plan's arena. */
+int policy_of_lines(const hutch_policy *p, hutch_plan *plan, struct hutch_error *e);
+
 #endif
