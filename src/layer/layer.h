@@ -39,6 +39,8 @@ bool layer_never(const struct build *b);                      /* no user namespa
 /* ---- compile, in the order of the spine ---- */
 int signals_compile(struct build *b);
 int fds_compile(struct build *b);
+int fds_place_compile(struct build *b);
+bool fds_caller_tty(const struct build *b);                   /* one of 0-2 is the caller's terminal */
 int ns_compile(struct build *b);
 int idmap_compile(struct build *b);
 int uts_compile(struct build *b);
@@ -56,7 +58,6 @@ int cwd_compile(struct build *b, const struct view *v);
 int landlock_compile(struct build *b, const struct view *v);
 int verify_compile(struct build *b);
 int seccomp_compile(struct build *b);
-int fds_final_compile(struct build *b);
 int exec_compile(struct build *b, const struct view *v);
 /* Environment first: PATH decides which program is meant. */
 int env_compile(struct build *b, struct view *v);
@@ -77,6 +78,7 @@ struct child {
 	int control;                /* SEQPACKET to the launcher */
 	int status;                 /* close-on-exec pipe: READY, then an error or EOF */
 	const int *slots;           /* descriptors of plan->opened */
+	const int *held;            /* the launcher's copies of policy->fds_from, in that order */
 	const int *keep;            /* sorted: all that must survive the first closing */
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */

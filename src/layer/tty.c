@@ -7,7 +7,7 @@ static bool wants_pty(const struct build *b)
 	const struct policy *p = b->policy;
 
 	/* Any of 0-2: through the caller's own terminal the program could read what is typed and change its modes. */
-	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && (b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2]));
+	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && fds_caller_tty(b));
 }
 
 int tty_compile(struct build *b)
@@ -24,12 +24,12 @@ int tty_compile(struct build *b)
 	}
 	if (p->tty == TTY_INHERIT) {
 		b->plan->shared_session = true;
-		return build_row(b, b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2] ? ROW_OPEN : ROW_ENFORCED, "terminal", "inherit",
+		return build_row(b, fds_caller_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "inherit",
 				 "the caller's session and terminal", "-", "typing into it (TIOCSTI) is stopped by the system call filter only", p->origin[KEY_TTY]);
 	}
 	if (!build_op(b, SECTION_TTY, OP_SETSID, NULL, p->origin[KEY_TTY]))
 		return -1;
-	if (b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2])
+	if (fds_caller_tty(b))
 		return build_row(b, ROW_OPEN, "terminal", "none", "a session of its own, but 0-2 are the caller's terminal", "setsid",
 				 "it can be read and its modes changed through them; redirect them, or leave tty = auto", p->origin[KEY_TTY]);
 	return build_row(b, ROW_ENFORCED, "terminal", "none", "a session of its own, no terminal", "setsid", NULL, p->origin[KEY_TTY]);

@@ -15,7 +15,7 @@ int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct
 		sysctl_compile,
 	};
 	static compile_step *const after_mounts[] = {
-		root_compile, tty_compile, init_compile, rlimit_compile, creds_compile, caps_compile,
+		root_compile, tty_compile, init_compile, fds_place_compile, rlimit_compile, creds_compile, caps_compile,
 	};
 
 	memset(out, 0, sizeof *out);
@@ -38,5 +38,5 @@ int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct
 	}
 	if (cwd_compile(&b, &v) < 0 || landlock_compile(&b, &v) < 0 || verify_compile(&b) < 0 || seccomp_compile(&b) < 0)
 		return -1;
-	return fds_final_compile(&b) < 0 || exec_compile(&b, &v) < 0 ? -1 : 0;
+	return exec_compile(&b, &v);
 }

@@ -164,7 +164,7 @@ struct policy {
 	struct env_rule *env;                /* in order of application */
 	size_t env_count;
 	bool keep_env;
-	int *fds;                            /* sorted, unique */
+	int *fds, *fds_from;                 /* numbers inside (sorted, unique) and the caller's own of each */
 	size_t fd_count;
 	bool fd_any_kind;
 	enum { TTY_AUTO, TTY_PRIVATE, TTY_INHERIT, TTY_NONE } tty;
@@ -176,6 +176,9 @@ struct policy {
 /* Checks every value and the combinations and fills *p (strings live in d->arena). PURE. */
 int policy_freeze(const struct draft *d, const struct policy_context *context, struct policy *p,
 		  struct hutch_error *e);
+
+/* Is the number inside one that the key fd gives. */
+bool policy_places(const struct policy *p, int inside);
 
 /* Text of a shipped preset ("default", "strict", "view"), NULL if there is none of that name.
  * The first comment block is its statement: what it protects from and what not. */

@@ -119,6 +119,7 @@ void child_main(struct child *c)
 	must(c, child_section(c, SECTION_ROOT));     /* the old root is gone after this */
 	must(c, child_section(c, SECTION_TTY));      /* from the new /dev/pts; session before the fork */
 	must(c, child_section(c, SECTION_INIT));     /* init stays behind; what goes on is the program's process */
+	must(c, child_section(c, SECTION_PLACE));    /* after the fork, so that init never has them; what is opened later gets other numbers */
 	must(c, child_section(c, SECTION_RLIMIT));   /* after the fork, so that they don't bind init */
 	must(c, child_section(c, SECTION_CREDS));    /* bounding set, securebits, groups, gid, uid: each while it is allowed */
 	must(c, child_section(c, SECTION_CAPS));     /* capabilities final, then no_new_privs */

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,11 +16,6 @@
 #include "run/sync.h"
 #include "sys/sys.h"
 
-/* linux/magic.h: NSFS_MAGIC, PID_FS_MAGIC (newer than some headers), PROC_SUPER_MAGIC */
-#define NSFS 0x6e736673ul
-#define PIDFS 0x50494446ul
-#define PROCFS 0x9fa0ul
-
 struct launch {
 	const struct plan *plan;
 	const struct host *host;
@@ -30,6 +23,7 @@ struct launch {
 	struct hutch_error *error;
 	int control[2], status[2], relay[2];
 	int *slots;
+	int *held;               /* copies of what the key fd names, in its order */
 	int *keep;
 	size_t keep_count;
 	int launcher;
@@ -57,43 +51,6 @@ static int prepare_error(struct launch *l, const char *call)
 	return error_set(l->error, ERR_LAUNCH_PREPARE, errno, call, NULL, NULL);
 }
 
-/* A kept descriptor must be open and of a kind that isn't a way out. */
-static int check_kept(struct launch *l)
-{
-	const struct policy *p = l->plan->policy;
-
-	for (size_t i = 0; i < p->fd_count; i++) {
-		struct stat st;
-		struct statfs fs;
-		int flags = fcntl(p->fds[i], F_GETFL);
-		const char *bad = NULL;
-		if (flags < 0 || fstat(p->fds[i], &st) < 0)
-			bad = "it isn't open";
-		else if (p->fd_any_kind)
-			continue;
-		else if (flags & O_PATH)
-			bad = "it is an O_PATH descriptor";
-		else if (S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
-			bad = S_ISDIR(st.st_mode) ? "it is a directory" : S_ISSOCK(st.st_mode) ? "it is a socket" : "it is a terminal or device";
-		else if (!(st.st_mode & S_IFMT))
-			bad = "it is an anonymous kernel object";
-		else if (fstatfs(p->fds[i], &fs) == 0 && ((unsigned long)fs.f_type == NSFS || (unsigned long)fs.f_type == PIDFS || (unsigned long)fs.f_type == PROCFS))
-			bad = "it is a namespace, a process or a file of /proc";
-		if (!bad)
-			continue;
-		error_set(l->error, ERR_FD_KEEP, flags < 0 ? EBADF : 0, flags < 0 ? "fcntl" : NULL, NULL, p->origin[KEY_FD]);
-		return error_detail(l->error, "descriptor %d: %s", p->fds[i], bad);
-	}
-	for (size_t i = 0; i < p->rule_count; i++) {
-		const struct path_rule *r = &p->rules[i];
-		if (r->kind != RULE_FILE_FD || fcntl(r->fd, F_GETFD) >= 0)
-			continue;
-		error_set(l->error, ERR_FD_KEEP, EBADF, "fcntl", NULL, r->origin);
-		return error_detail(l->error, "descriptor %d, for %s, isn't open", r->fd, r->dst);
-	}
-	return 0;
-}
-
 static int compare_int(const void *a, const void *b)
 {
 	return *(const int *)a - *(const int *)b;
@@ -117,8 +74,13 @@ static int open_channels(struct launch *l)
 		return prepare_error(l, "socketpair");
 	if (pipe2(l->status, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
-	if (l->plan->relay_stdin && pipe2(l->relay, O_CLOEXEC) < 0)
+	l->run->stdin_from = l->run->stdin_own = fds_input(l->plan->policy, l->held);
+	if ((l->plan->relay_stdin || l->run->stdin_own >= 0) && pipe2(l->relay, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
+	if (l->run->stdin_own >= 0) {
+		l->held[0] = l->relay[0];
+		l->relay[0] = -1;
+	}
 	if (l->plan->die_with_launcher && l->plan->need_init) {
 		l->launcher = sys_pidfd_open(getpid(), 0);
 		if (l->launcher < 0 && l->launcher != -ENOSYS && l->launcher != -EPERM) {
@@ -135,7 +97,7 @@ static void collect_keep(struct launch *l)
 
 	l->keep_count = 0;
 	for (size_t i = 0; i < p->fd_count; i++)
-		l->keep[l->keep_count++] = p->fds[i];
+		l->keep[l->keep_count++] = l->held[i];
 	for (size_t i = 0; i < p->rule_count; i++) {
 		if (p->rules[i].kind == RULE_FILE_FD)
 			l->keep[l->keep_count++] = p->rules[i].fd;
@@ -156,20 +118,45 @@ static void collect_keep(struct launch *l)
 	l->keep_count = unique;
 }
 
+/* What the child holds on to must not have a number that a descriptor of the program's will get. */
+static int make_room(struct launch *l)
+{
+	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock };
+	const struct plan *p = l->plan;
+
+	for (size_t i = 0; i < COUNT_OF(own); i++) {
+		if (fds_aside(p->policy, own[i]) < 0)
+			return prepare_error(l, "fcntl");
+	}
+	for (size_t i = 0; i < p->opened_count; i++) {
+		if (fds_aside(p->policy, &l->slots[i]) < 0)
+			return prepare_error(l, "fcntl");
+	}
+	for (size_t i = 0; i < p->policy->fd_count; i++) {
+		if (fds_aside(p->policy, &l->held[i]) < 0)
+			return prepare_error(l, "fcntl");
+	}
+	return 0;
+}
+
 static int prepare(struct launch *l)
 {
 	const struct plan *p = l->plan;
 
 	l->slots = calloc(p->opened_count + 1, sizeof *l->slots);
 	l->keep = calloc(p->opened_count + p->policy->fd_count + p->policy->rule_count + 8, sizeof *l->keep);
-	if (!l->slots || !l->keep)
+	l->held = calloc(p->policy->fd_count + 1, sizeof *l->held);
+	if (l->slots)
+		memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
+	if (l->held)
+		memset(l->held, -1, (p->policy->fd_count + 1) * sizeof *l->held);
+	if (!l->slots || !l->keep || !l->held)
 		return error_nomem(l->error);
-	memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
-	if (check_kept(l) < 0)
+	if (fds_hold(p->policy, l->run->given, l->run->given_count, l->held, l->error) < 0)
 		return -1;
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;
-	if (open_slots(l) < 0 || open_channels(l) < 0)
+	if (open_slots(l) < 0 || open_channels(l) < 0 || make_room(l) < 0)
 		return -1;
 	collect_keep(l);
 	return 0;
@@ -233,7 +220,7 @@ static int start(struct launch *l)
 	int pid;
 
 	l->child = (struct child){
-		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
+		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .held = l->held, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
@@ -334,7 +321,7 @@ static int take_terminal(struct launch *l, int master)
 	}
 	/* Input that is no terminal went in by itself: then the keyboard isn't the program's. A private terminal may
 	 * be asked for without an outer one: then the ends are 0 and 1 as they are. */
-	if (!isatty(0) && l->plan->policy->tty == TTY_AUTO)
+	if ((!isatty(0) || policy_places(l->plan->policy, 0)) && l->plan->policy->tty == TTY_AUTO)
 		in = -1;
 	else if (!isatty(0))
 		out = 1;
@@ -432,7 +419,7 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	int result;
 
 	r->plan = p;
-	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_to = -1;
+	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = -1;
 	r->started_us = clock_us();
 	result = prepare(&l);
 	if (result == 0)
@@ -443,6 +430,9 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 		end_failed(&l);
 	for (size_t i = 0; l.slots && i < p->opened_count; i++)
 		close_fd(&l.slots[i]);
+	for (size_t i = 0; l.held && i < p->policy->fd_count; i++)
+		close_fd(&l.held[i]);
+	free(l.held);
 	free(l.slots);
 	free(l.keep);
 	close_fd(&l.control[1]);
@@ -452,13 +442,14 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	close_fd(&l.launcher);
 	if (result < 0) {
 		close_fd(&l.relay[1]);
+		close_fd(&r->stdin_own);
 		return -1;
 	}
 	r->control = l.control[0];
 	r->exec_us = clock_us();
 	if (l.relay[1] >= 0) {
 		r->stdin_to = l.relay[1];
-		r->stdin_from = 0;
+		r->stdin_from = r->stdin_own >= 0 ? r->stdin_own : 0;
 		fcntl(r->stdin_to, F_SETFL, O_NONBLOCK);
 	}
 	return 0;

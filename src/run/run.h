@@ -17,6 +17,9 @@ struct hutch_run {
 	bool have_tty, reaped, stopped;
 	struct tty_relay *tty;
 	int stdin_from, stdin_to; /* relay of a file, -1 = none */
+	int stdin_own;           /* stdin_from, where it is ours to close */
+	const struct hutch_fd *given; /* during the launch: other descriptors than the policy names */
+	size_t given_count;
 	char *stdin_buffer;
 	size_t stdin_len, stdin_off;
 	struct hutch_report report;
@@ -30,6 +33,13 @@ int id_allocate(uint32_t *id, struct hutch_error *e);
 int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t allocated, struct hutch_error *e);
 /* A detached copy of the tree at o->path, owners mapped if asked for. Descriptor or -1. */
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
+/* Copies of every descriptor that the key fd names, examined; held[] takes fd_count of them. -1 = error. */
+int fds_hold(const struct policy *p, const struct hutch_fd *given, size_t count, int *held, struct hutch_error *e);
+/* Moves *fd to a number that is no place inside. -1 = errno. */
+int fds_aside(const struct policy *p, int *fd);
+/* A regular file that is open for reading only, given as standard input: taken out of held, to be copied
+ * through a pipe, since it could be reopened for writing. -1 = it is none. */
+int fds_input(const struct policy *p, int *held);
 int64_t clock_us(void);
 #define SETUP_DEADLINE_MS 60000 /* a network file system that answers slowly is still no reason to wait for ever */
 

@@ -146,6 +146,7 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 		tty_close(r->tty);
 	r->have_tty = false;
 	close_fd(&r->stdin_to);
+	close_fd(&r->stdin_own);
 	close_fd(&r->control);
 	close_fd(&r->pidfd);
 	close_fd(&r->id_lock);
