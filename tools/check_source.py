@@ -25,6 +25,7 @@ MAY_INCLUDE = {
     "layer": "base sys host policy plan layer run",  # x_child.c: the child's own header
     "run": "base sys host policy plan layer run",
     "lib": "base sys host policy front plan layer run lib",
+    "helper": "base sys plan layer run",
     "cli": "base sys inspect cli",
     "inspect": "base sys inspect",
 }

@@ -86,6 +86,7 @@ struct child {
 	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
 	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */
+	bool small;                 /* started by the helper: the process that goes on is yet to be cloned */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */

@@ -82,20 +82,21 @@ static int closed_to_peers(struct child *c)
 	return r < 0 ? child_fail(c, NULL, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_DUMPABLE", NULL) : 0;
 }
 
-/* After joining: the process that goes on is made in the joined namespaces, as the launcher's own child. */
+/* After joining, or in the helper: the process that goes on is made in the joined or new namespaces, as the launcher's
+ * own child. */
 static int enter_joined(struct child *c)
 {
-	struct u_clone_args a = { .flags = c->plan->clone_flags | U_CLONE_PARENT };
-	int pid;
+	int pid, pidfd = -1;
+	struct u_clone_args a = { .flags = c->plan->clone_flags | U_CLONE_PARENT | U_CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd };
 
-	if (!c->plan->joins)
+	if (!c->plan->joins && !c->small)
 		return 0;
 	pid = sys_clone3(&a);
 	if (pid < 0)
-		return child_fail(c, NULL, ERR_LAUNCH_CLONE, pid, "clone3", "the process in the joined namespaces");
+		return child_fail(c, NULL, ERR_LAUNCH_CLONE, pid, "clone3", c->plan->joins ? "the process in the joined namespaces" : "user and other namespaces");
 	if (pid == 0)
 		return 0;
-	sync_send(c->control, &(struct message){ .type = MSG_PID, .a = pid }, -1);
+	sync_send(c->control, &(struct message){ .type = MSG_PID, .a = pid }, pidfd);
 	sys_exit(0);
 }
 

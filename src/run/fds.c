@@ -97,6 +97,24 @@ static int check_given(const struct policy *p, const struct hutch_fd *given, siz
 	return 0;
 }
 
+/* The plan was made for what 0 to 2 were then. */
+int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_error *e)
+{
+	static const char *const names[] = { "standard input", "standard output", "standard error" };
+
+	for (int fd = 0; fd < 3; fd++) {
+		struct stat st = { 0 };
+		if (policy_places(p, fd) || !h->fd_open[fd])
+			continue;
+		if (fstat(fd, &st) == 0 ? (st.st_mode & S_IFMT) == (h->fd_mode[fd] & S_IFMT) && (!S_ISCHR(st.st_mode) || isatty(fd) == h->fd_tty[fd]) : errno != EBADF)
+			continue;
+		error_set(e, ERR_FD_STDIO, 0, NULL, names[fd], "caller");
+		error_detail(e, "it isn't of the kind that it was when the plan was made");
+		return error_remedy(e, "make the plan anew after standard descriptors have changed, or name them in it (fd)");
+	}
+	return 0;
+}
+
 int fds_hold(const struct policy *p, const struct hutch_fd *given, size_t count, int *held, struct hutch_error *e)
 {
 	if (check_given(p, given, count, e) < 0)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "run/child.h"
+#include "run/helper.h"
 #include "run/run.h"
 #include "run/sync.h"
 #include "sys/sys.h"
@@ -27,6 +28,7 @@ struct launch {
 	int *keep;
 	size_t keep_count;
 	int launcher;
+	bool two_steps;          /* the process that goes on is a sibling of the first */
 	struct child child;
 	struct hutch_error child_error;
 };
@@ -152,7 +154,7 @@ static int prepare(struct launch *l)
 		memset(l->held, -1, (p->policy->fd_count + 1) * sizeof *l->held);
 	if (!l->slots || !l->keep || !l->held)
 		return error_nomem(l->error);
-	if (fds_hold(p->policy, l->run->given, l->run->given_count, l->held, l->error) < 0)
+	if (fds_unchanged(p->policy, l->host, l->error) < 0 || fds_hold(p->policy, l->run->given, l->run->given_count, l->held, l->error) < 0)
 		return -1;
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;
@@ -165,7 +167,7 @@ static int prepare(struct launch *l)
 static int new_process(struct launch *l)
 {
 	struct u_clone_args a = {
-		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
+		.flags = (l->two_steps ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | U_CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
 	int pid = sys_clone3(&a);
@@ -229,7 +231,10 @@ static int start(struct launch *l)
 		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = new_process(l);
+	pid = helper_start(&l->child, l->host);
+	l->two_steps = pid > 0 || l->plan->joins;
+	if (pid == 0)
+		pid = new_process(l);
 	if (pid == 0) {
 		/* Its own copy of the launcher's end would keep the socket open after the launcher's death. */
 		sys_close(l->control[0]);
@@ -283,7 +288,7 @@ static int take_joined(struct launch *l)
 	bool ready = false;
 	int r;
 
-	if (!l->plan->joins)
+	if (!l->two_steps)
 		return 0;
 	do
 		r = poll(p, 2, SETUP_DEADLINE_MS);
@@ -292,7 +297,7 @@ static int take_joined(struct launch *l)
 		return silent_end(l, r < 0 ? -errno : -ETIMEDOUT);
 	if (!(p[0].revents & POLLIN))
 		return read_status(l, &ready) < 0 ? -1 : silent_end(l, -EPROTO);
-	r = sync_receive(l->control[0], &m, NULL, 0);
+	r = sync_receive(l->control[0], &m, &l->run->pidfd, 0);
 	if (r != 1 || m.type != MSG_PID || m.a <= 0) {
 		if (p[1].revents & POLLIN)
 			return read_status(l, &ready) < 0 ? -1 : silent_end(l, -EPROTO);
@@ -388,15 +393,17 @@ static void end_failed(struct launch *l)
 	pid_t sibling = 0;
 
 	/* The process that goes on after joining may be there without our having heard of it. */
-	if (l->plan->joins && l->control[0] >= 0 && sync_receive(l->control[0], &m, NULL, 0) == 1 && m.type == MSG_PID)
+	if (l->two_steps && l->run->pidfd < 0 && l->control[0] >= 0 && sync_receive(l->control[0], &m, NULL, 0) == 1 && m.type == MSG_PID)
 		sibling = m.a;
 	close_fd(&l->control[0]);
 	if (sibling > 0 && kill(sibling, SIGKILL) == 0) {
 		while (waitpid(sibling, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
-	if (r->pid > 0) {
-		kill(r->pid, SIGKILL); /* not yet reaped, so the number can't be another's */
+	/* Still a child of ours, so the number can't be another's. Where the host program lets the kernel reap
+	 * (SIGCHLD ignored), waiting ends all the same when it is gone. */
+	if (r->pid > 0 && waitpid(r->pid, NULL, WNOHANG) == 0) {
+		kill(r->pid, SIGKILL);
 		while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}

@@ -35,6 +35,8 @@ int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t 
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
 /* Copies of every descriptor that the key fd names, examined; held[] takes fd_count of them. -1 = error. */
 int fds_hold(const struct policy *p, const struct hutch_fd *given, size_t count, int *held, struct hutch_error *e);
+/* Are 0-2 of the kinds that the plan was made for. -1 = error. */
+int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_error *e);
 /* Moves *fd to a number that is no place inside. -1 = errno. */
 int fds_aside(const struct policy *p, int *fd);
 /* A regular file that is open for reading only, given as standard input: taken out of held, to be copied

@@ -2,46 +2,54 @@
  * Runs in: parent. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "run/run.h"
 #include "sys/sys.h"
 
-/* An idmapped mount takes its map from a user namespace, and that needs a process to be made in. */
+/* Shares the caller's memory, so that its size costs nothing, and so does nothing but wait for the end. */
+__attribute__((no_sanitize("thread", "address")))
+static int hold_userns(void *unused)
+{
+	(void)unused;
+	if (sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0) {
+		for (;;)
+			SYS5(SYS_ppoll, NULL, 0, NULL, NULL, 0);
+	}
+	sys_exit(0);
+}
+
+/* An idmapped mount takes its map from a user namespace, and that needs a process to be made in. It ends by a
+ * signal: the end of a pipe could be held open by such a process of another thread, and that one's by this. */
 static int mapped_userns(const struct opened *o, uint32_t uid, uint32_t gid, struct hutch_error *e)
 {
-	struct u_clone_args a = { .flags = U_CLONE_NEWUSER, .exit_signal = SIGCHLD };
 	struct id_extent u = { o->idmap_from, uid, 1 }, g = { o->idmap_from_gid, gid, 1 };
 	struct plan maps = { .userns_new = true, .uid_extents = &u, .gid_extents = &g, .uid_extent_count = 1, .gid_extent_count = 1 };
-	int hold[2], pid, fd = -1, saved = 0;
-	char path[64];
+	char path[64], stack[4096] __attribute__((aligned(16)));
+	int pid, fd = -1, saved = 0;
+	sigset_t all, old;
 
-	if (sys_pipe2(hold, O_CLOEXEC) < 0)
-		return error_set(e, ERR_LAUNCH_PREPARE, errno, "pipe2", o->path, o->origin);
-	pid = sys_clone3(&a);
-	if (pid == 0) {
-		char byte;
-		sys_close(hold[1]);
-		while (sys_read(hold[0], &byte, 1) == -EINTR)
-			continue;
-		sys_exit(0);
-	}
-	close(hold[0]);
-	if (pid > 0 && idmap_write(&maps, NULL, pid, 0, e) == 0) {
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &old); /* no handler of the caller's may run in there */
+	pid = clone(hold_userns, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER, NULL);
+	saved = errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (pid < 0)
+		return error_set(e, ERR_MOUNT_IDMAP, saved, "clone", o->path, o->origin);
+	saved = 0;
+	if (idmap_write(&maps, NULL, pid, 0, e) == 0) {
 		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		saved = errno;
 	}
-	close(hold[1]);
-	if (pid > 0) {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	if (pid < 0)
-		return error_set(e, ERR_MOUNT_IDMAP, -pid, "clone3", o->path, o->origin);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		continue;
 	return fd < 0 && saved ? error_set(e, ERR_MOUNT_IDMAP, saved, "open", path, o->origin) : fd;
 }
 
