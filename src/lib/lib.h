@@ -21,4 +21,7 @@ struct hutch_plan {
 	struct plan plan;
 };
 
+/* hutch_spawn_fds(), where exempt is a descriptor that was made for this run and is of no kind to refuse, -1 = none. */
+int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, int exempt, hutch_run **out, struct hutch_error *e);
+
 #endif

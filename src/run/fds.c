@@ -56,7 +56,7 @@ static int copy_aside(const struct policy *p, int fd)
 
 /* The copy is what is examined and passed on, so another thread that closes or replaces the caller's own
  * descriptor meanwhile changes nothing. */
-static int hold(const struct policy *p, int fd, struct hutch_error *e)
+static int hold(const struct policy *p, int fd, bool any_kind, struct hutch_error *e)
 {
 	int copy = copy_aside(p, fd), flags;
 	struct stat st;
@@ -68,7 +68,7 @@ static int hold(const struct policy *p, int fd, struct hutch_error *e)
 	if (flags < 0 || fstat(copy, &st) < 0)
 		bad = "it can't be looked at";
 	else
-		bad = p->fd_any_kind ? NULL : bad_kind(copy, &st, flags);
+		bad = any_kind ? NULL : bad_kind(copy, &st, flags);
 	if (!bad)
 		return copy;
 	close(copy);
@@ -115,21 +115,22 @@ int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_err
 	return 0;
 }
 
-int fds_hold(const struct policy *p, const struct hutch_fd *given, size_t count, int *held, struct hutch_error *e)
+int fds_hold(const struct policy *p, const struct hutch_run *r, int *held, struct hutch_error *e)
 {
-	if (check_given(p, given, count, e) < 0)
+	if (check_given(p, r->given, r->given_count, e) < 0)
 		return -1;
 	for (size_t i = 0; i < p->fd_count; i++) {
-		held[i] = hold(p, outside_of(p, i, given, count), e);
+		int fd = outside_of(p, i, r->given, r->given_count);
+		held[i] = hold(p, fd, p->fd_any_kind || (r->given_count && fd == r->exempt), e);
 		if (held[i] < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < p->rule_count; i++) {
-		const struct path_rule *r = &p->rules[i];
-		if (r->kind != RULE_FILE_FD || fcntl(r->fd, F_GETFD) >= 0)
+		const struct path_rule *rule = &p->rules[i];
+		if (rule->kind != RULE_FILE_FD || fcntl(rule->fd, F_GETFD) >= 0)
 			continue;
-		error_set(e, ERR_FD_KEEP, EBADF, "fcntl", NULL, r->origin);
-		return error_detail(e, "descriptor %d, for %s, isn't open", r->fd, r->dst);
+		error_set(e, ERR_FD_KEEP, EBADF, "fcntl", NULL, rule->origin);
+		return error_detail(e, "descriptor %d, for %s, isn't open", rule->fd, rule->dst);
 	}
 	return 0;
 }

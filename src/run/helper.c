@@ -114,7 +114,7 @@ int helper_start(const struct child *c, const struct host *h)
 		return 0;
 	snprintf(word, sizeof word, "%d %zu", s.memory, offset);
 	s.words[0] = word;
-	pid = clone(helper_exec, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &s);
+	pid = (int)sys_clone_on(CLONE_VM | CLONE_VFORK | SIGCHLD, stack + sizeof stack, helper_exec, &s);
 	close(s.memory);
 	if (pid > 0 && s.errnum) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

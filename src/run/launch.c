@@ -154,7 +154,7 @@ static int prepare(struct launch *l)
 		memset(l->held, -1, (p->policy->fd_count + 1) * sizeof *l->held);
 	if (!l->slots || !l->keep || !l->held)
 		return error_nomem(l->error);
-	if (fds_unchanged(p->policy, l->host, l->error) < 0 || fds_hold(p->policy, l->run->given, l->run->given_count, l->held, l->error) < 0)
+	if (fds_unchanged(p->policy, l->host, l->error) < 0 || fds_hold(p->policy, l->run, l->held, l->error) < 0)
 		return -1;
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;

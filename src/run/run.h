@@ -20,6 +20,7 @@ struct hutch_run {
 	int stdin_own;           /* stdin_from, where it is ours to close */
 	const struct hutch_fd *given; /* during the launch: other descriptors than the policy names */
 	size_t given_count;
+	int exempt;              /* one of them that may be of any kind: the library made it */
 	char *stdin_buffer;
 	size_t stdin_len, stdin_off;
 	struct hutch_report report;
@@ -34,7 +35,7 @@ int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t 
 /* A detached copy of the tree at o->path, owners mapped if asked for. Descriptor or -1. */
 int source_open(const struct opened *o, uint32_t allocated, struct hutch_error *e);
 /* Copies of every descriptor that the key fd names, examined; held[] takes fd_count of them. -1 = error. */
-int fds_hold(const struct policy *p, const struct hutch_fd *given, size_t count, int *held, struct hutch_error *e);
+int fds_hold(const struct policy *p, const struct hutch_run *r, int *held, struct hutch_error *e);
 /* Are 0-2 of the kinds that the plan was made for. -1 = error. */
 int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_error *e);
 /* Moves *fd to a number that is no place inside. -1 = errno. */

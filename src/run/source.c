@@ -36,12 +36,10 @@ static int mapped_userns(const struct opened *o, uint32_t uid, uint32_t gid, str
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old); /* no handler of the caller's may run in there */
-	pid = clone(hold_userns, stack + sizeof stack, CLONE_VM | CLONE_NEWUSER, NULL);
-	saved = errno;
+	pid = (int)sys_clone_on(CLONE_VM | CLONE_NEWUSER, stack + sizeof stack, hold_userns, NULL);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (pid < 0)
-		return error_set(e, ERR_MOUNT_IDMAP, saved, "clone", o->path, o->origin);
-	saved = 0;
+		return error_set(e, ERR_MOUNT_IDMAP, -pid, "clone", o->path, o->origin);
 	if (idmap_write(&maps, NULL, pid, 0, e) == 0) {
 		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
