@@ -15,6 +15,13 @@
 
 enum { ECHO = 1, CRASH, HANG, EXIT, BIG, FLOOD, LIE, FDS, MEMORY, FILES, SOCKETS, STREAM };
 
+/* A sanitizer's own memory leaves no room for such a limit. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define BOUNDED 0
+#else
+#define BOUNDED 1
+#endif
+
 static char buffer[HUTCH_FRAME_MAX];
 
 /* ---- inside ---- */
@@ -42,7 +49,7 @@ static void misbehave(unsigned how)
 	for (unsigned i = 0; i < 253; i++)
 		many[i] = memory;
 	switch (how) {
-	case CRASH: raise(SIGSEGV); break;
+	case CRASH: signal(SIGSEGV, SIG_DFL); raise(SIGSEGV); break; /* not to a sanitizer */
 	case HANG: for (;;) pause(); break;
 	case EXIT: _exit(4); break;
 	case BIG: raw(zero, sizeof zero, NULL, 0); break;
@@ -88,7 +95,7 @@ static int serve(void)
 static hutch_plan *worker_plan(void)
 {
 	static char self[4096];
-	const char *lines[] = { "fd=3", "net=none", "cwd-access=none", "rlimit-as=64M", "rlimit-core=0", NULL };
+	const char *lines[] = { "fd=3", "net=none", "cwd-access=none", "rlimit-core=0", BOUNDED ? "rlimit-as=64M" : NULL, NULL };
 	char *argv[] = { self, "serve", NULL };
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
 
@@ -162,7 +169,7 @@ static void verb_hostile(void)
 	char answer[100];
 	int before = host_fd_count();
 
-	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+	for (size_t i = 0; i < sizeof ways / sizeof *ways - !BOUNDED; i++) {
 		double start = host_now_ms();
 		unsigned id = call(w, ways[i].how, "", answer, &e);
 		CHECK(id == ways[i].id, "way %u: E%04u %s", ways[i].how, id, e.detail);
