@@ -26,8 +26,9 @@ MAY_INCLUDE = {
     "run": "base sys host policy plan layer run",
     "lib": "base sys host policy front plan layer run lib",
     "helper": "base sys plan layer run",
-    "cli": "base sys inspect cli",
+    "cli": "base sys inspect cli preload",           # preload.h: what both sides agree on
     "inspect": "base sys inspect",
+    "preload": "preload",
 }
 # Of a layer's files only those that run in the child know run/, and of plan/ only compile.c and print.c know the layers.
 ONLY = {("layer", "run"): re.compile(r"_child\.c$"), ("plan", "layer"): re.compile(r"/(compile|print)\.c$")}

@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs what is missing of the packages that a part of the work needs (Debian, Ubuntu). Says nothing,
 # and needs no rights, when all is there.
-# usage: tools/deps.sh [-n] build|test|full|lint|bench|fuzz|examples…     -n: only lists what is missing
+# usage: tools/deps.sh [-n] build|test|full|lint|bench|fuzz|vm|examples…     -n: only lists what is missing
 set -eu
 
 # package:how one sees that it is there (a command, or a file by its absolute path)
 build='gcc:gcc libc6-dev:/usr/include/stdio.h linux-libc-dev:/usr/include/linux/seccomp.h make:make meson:meson
-	ninja-build:ninja musl-tools:musl-gcc libjsmn-dev:/usr/include/jsmn.h python3:python3 pkg-config:pkg-config'
+	ninja-build:ninja musl-tools:musl-gcc libjsmn-dev:/usr/include/jsmn.h libsystemd-dev:/usr/include/systemd/sd-bus.h
+	python3:python3 pkg-config:pkg-config'
 test='libcmocka-dev:/usr/include/cmocka.h libseccomp-dev:/usr/include/seccomp.h g++:g++ git:git strace:strace
 	sqlite3:sqlite3 redis-server:redis-server redis-tools:redis-benchmark nodejs:node uidmap:newuidmap
 	busybox-static:busybox mandoc:mandoc libcap2-bin:capsh procps:ps'
@@ -15,6 +16,8 @@ lint='clang:clang clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck'
 bench='bubblewrap:bwrap'
 examples='libgumbo-dev:/usr/include/gumbo.h libcairo2-dev:/usr/include/cairo/cairo-ft.h libpng-dev:/usr/include/png.h
 	libjpeg62-turbo-dev:/usr/include/jpeglib.h fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
+vm='mmdebstrap:mmdebstrap kmod:modprobe busybox-static:busybox e2fsprogs:mke2fs qemu-system-x86:qemu-system-x86_64
+	seabios:/usr/share/seabios/bios-256k.bin uidmap:newuidmap xz-utils:xz zstd:zstd'
 fuzz='clang:clang libclang-rt-14-dev:/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 
 exists() {
@@ -26,14 +29,15 @@ exists() {
 
 list_only=no
 [ "${1:-}" != -n ] || { list_only=yes; shift; }
-[ $# -gt 0 ] || { echo "usage: $0 [-n] build|test|full|lint|bench|fuzz|examples..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 [-n] build|test|full|lint|bench|fuzz|vm|examples..." >&2; exit 2; }
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=
 for group; do
 	case $group in
-	build) rows=$build ;; test) rows=$test ;; full) rows=$full ;; lint) rows=$lint ;; bench) rows=$bench ;; fuzz) rows=$fuzz ;; examples) rows=$examples ;;
-	*) echo "$0: no such group: $group (build test full lint bench fuzz examples)" >&2; exit 2 ;;
+	build) rows=$build ;; test) rows=$test ;; full) rows=$full ;; lint) rows=$lint ;; bench) rows=$bench ;; fuzz) rows=$fuzz ;;
+	vm) rows=$vm ;; examples) rows=$examples ;;
+	*) echo "$0: no such group: $group (build test full lint bench fuzz vm examples)" >&2; exit 2 ;;
 	esac
 	set -f # a sign may be a pattern of a path: not yet
 	for row in $rows; do

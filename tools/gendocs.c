@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "layer/promise.h"
 #include "policy/policy.h"
 
 /* Text for man(7): no dash becomes a hyphen that can't be pasted, no line becomes a request. */
@@ -151,6 +152,37 @@ static int print_presets(void)
 	return 0;
 }
 
+/* A promise's calls, and those that it allows under a condition. */
+static int print_promises(void)
+{
+	const struct promise *row;
+	const char *calls, *text;
+	size_t of;
+
+	for (size_t i = 0; (row = promise_row(i)); i++) {
+		fputs(".TP\n", stdout);
+		roff_word("B", row->name);
+		putchar('\n');
+		roff(row->help);
+		fputs(".\n", stdout);
+		if (*row->calls) {
+			fputs(".br\n", stdout);
+			roff(row->calls);
+			fputs(".\n", stdout);
+		}
+		for (size_t k = 0; promise_condition(k, &of, &calls, &text); k++) {
+			if (of != i || !text)
+				continue;
+			fputs(".br\n", stdout);
+			roff_word("I", calls);
+			fputs(": ", stdout);
+			roff(text);
+			fputs(".\n", stdout);
+		}
+	}
+	return 0;
+}
+
 /* ---- bash completion ---- */
 static void bash_words(const struct key_row *row)
 {
@@ -187,7 +219,7 @@ static int print_bash(void)
 	fputs("\"\n\telif [ -z \"$words\" ] && [[ $cur == -* ]]; then\n\t\twords=\"", stdout);
 	for (int i = 0; i < KEY_COUNT; i++)
 		printf("--%s ", key_rows[i].name);
-	fputs("--policy --preset --view --as-pid-1 --help\"\n\tfi\n"
+	fputs("--policy --preset --view --as-pid-1 --door --help\"\n\tfi\n"
 	      "\tif [ -n \"$words\" ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	      "\telse COMPREPLY=($(compgen -o default -- \"$cur\")); fi\n"
 	      "}\ncomplete -F _hutch hutch\n", stdout);
@@ -209,13 +241,13 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; int (*print)(void); } parts[] = {
 		{ "keys", print_keys }, { "options", print_options }, { "errors", print_errors },
-		{ "presets", print_presets }, { "bash", print_bash }, { "dict", print_dict },
+		{ "presets", print_presets }, { "bash", print_bash }, { "dict", print_dict }, { "promises", print_promises },
 	};
 
 	for (size_t i = 0; argc == 2 && i < COUNT_OF(parts); i++) {
 		if (!strcmp(parts[i].name, argv[1]))
 			return parts[i].print() || fflush(stdout) || ferror(stdout) ? 1 : 0;
 	}
-	fputs("usage: gendocs keys|options|errors|presets|bash|dict\n", stderr);
+	fputs("usage: gendocs keys|options|errors|presets|bash|dict|promises\n", stderr);
 	return 2;
 }

@@ -3,6 +3,7 @@
 
 usage: tools/man3.py --list HEADER…            the names of all pages, one a line
        tools/man3.py VERSION FOLDER HEADER…    writes them: one page for each header, and for each function one that leads there
+                                                unless docs/man has its own
 Runs in: the build.
 """
 import os
@@ -10,6 +11,7 @@ import re
 import sys
 
 PART = re.compile(r"/\*(?P<comment>.*?)\*/|(?P<line>^#[^\n]*(?:\\\n[^\n]*)*)|(?P<code>(?:[^{};/]|/(?!\*)|\{(?:[^{}])*\})+;)", re.S | re.M)
+WRITTEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "man")
 API = re.compile(r"^HUTCH_API\s+")
 
 
@@ -89,13 +91,15 @@ def page(header, version):
             out.append(".SS %s\n" % roff(function_name(declaration)) + code(declaration) + (".PP\n" + roff(text) + "\n" if text else ""))
         else:
             out.append(".PP\n" + code(declaration) + (".PP\n" + roff(text) + "\n" if text else ""))
-    out.append(".SH SEE ALSO\n.BR hutch (1),\n.BR hutch (3),\n.BR hutch_channel (3),\n.BR hutch_error (3),\n.BR hutch\\-policy (5),\n.BR hutch\\-errors (7)\n")
+    out.append(".SH SEE ALSO\n.BR hutch (1),\n.BR hutch (3),\n.BR hutch_channel (3),\n.BR hutch_enter (3),\n.BR hutch_error (3),\n.BR hutch_narrow (3),\n.BR hutch\\-policy (5),\n.BR hutch\\-errors (7)\n")
     text = re.sub(r"(\n\.PP)+\n", "\n.PP\n", re.sub(r"\n\n+", "\n.PP\n", "".join(out)))
     return re.sub(r"^(\.SH [^\n]*\n)\.PP\n", r"\1", text, flags=re.M)
 
 
 def functions(header):
-    return [function_name(c) for kind, c, _ in parse(header) if kind == "function"]
+    """Those without a page that was written for them."""
+    names = [function_name(c) for kind, c, _ in parse(header) if kind == "function"]
+    return [n for n in names if not os.path.exists(os.path.join(WRITTEN, n + ".3.in"))]
 
 
 def main():

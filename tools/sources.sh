@@ -19,7 +19,7 @@ cli) c_files src/cli src/inspect ;;
 # What is linked into the launching helper: all that runs after the clone, and what that calls.
 helper)
 	c_files src/helper
-	for f in src/run/child.c src/run/init.c src/run/sync.c src/sys/sys.c src/base/error.c; do echo "$f"; done
+	for f in src/run/child.c src/run/init.c src/run/sync.c src/run/threads.c src/sys/sys.c src/base/error.c; do echo "$f"; done
 	c_files src/layer | grep '_child\.c$'
 	;;
 inside) c_files tests/inside ;;
@@ -27,7 +27,7 @@ inside) c_files tests/inside ;;
 programs) for f in $(c_files "tests/$2"); do if grep -Eq "$has_main" "$f"; then echo "$f"; fi; done ;;
 helpers) for f in $(c_files "tests/$2"); do if ! grep -Eq "$has_main" "$f"; then echo "$f"; fi; done ;;
 all)
-	c_files src tests tools
+	c_files src tests tools examples
 	for f in $(c_files tests); do if grep -Eq "$has_main" "$f"; then echo "program $f"; fi; done
 	find include docs/man src/policy -name '*.h' -o -name '*.in' -o -name '*.policy' 2>/dev/null | LC_ALL=C sort
 	;;

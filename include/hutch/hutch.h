@@ -81,22 +81,95 @@ HUTCH_API int hutch_run_signal(hutch_run *r, int signal, struct hutch_error *e);
 HUTCH_API void hutch_run_suspend(hutch_run *r);
 HUTCH_API int hutch_run_kill(hutch_run *r, struct hutch_error *e);  /* ends every process in it */
 
-enum hutch_end { HUTCH_END_NONE, HUTCH_END_EXITED, HUTCH_END_SIGNALLED, HUTCH_END_KILLED /* the whole sandbox, from outside */ };
+/* How a run ended, as one word of the report. A limit that only makes calls fail (memory, pids, disk) is named when it
+ * was hit and the program then ended badly; where a signal is all that the kernel leaves (file-size), a program that
+ * raises it by itself looks the same, within that limit. */
+enum hutch_end {
+	HUTCH_END_NONE, HUTCH_END_EXITED, HUTCH_END_SIGNALLED, HUTCH_END_KILLED /* the whole sandbox, from outside */,
+	HUTCH_END_WALL_TIME, HUTCH_END_CPU_TIME, HUTCH_END_MEMORY, HUTCH_END_PIDS, HUTCH_END_OUTPUT, HUTCH_END_FILE_SIZE,
+	HUTCH_END_DISK, HUTCH_END_SYSCALL_DENIED
+};
+/* The word: "exited", "wall-time"…; static text. */
+HUTCH_API const char *hutch_end_name(enum hutch_end end);
+/* Name of a system call by number; arch is an AUDIT_ARCH_*. Static text, NULL = unknown. */
+HUTCH_API const char *hutch_syscall_name(uint32_t arch, int number);
+/* Numbers that this host can't tell are -1. */
 struct hutch_report {
 	enum hutch_end end;
-	int exit_code, signal;
+	int exit_code, signal;                /* of the program, whatever the word; signal 0 = it exited */
 	bool core_dumped;
 	int64_t wall_us, user_us, system_us;  /* from exec to end; CPU of the program and the children it waited for */
 	int64_t setup_us;                     /* from hutch_spawn to exec */
-	int64_t max_rss_kib;
+	int64_t max_rss_kib;                  /* of the largest single process */
+	int64_t tree_user_us, tree_system_us; /* of every process that anybody in the sandbox waited for, set-up included */
+	int64_t minor_faults, major_faults, voluntary_switches, involuntary_switches; /* of the same */
+	int64_t read_bytes, write_bytes;      /* from and to block devices, of the same */
+	int64_t cgroup_cpu_us;                /* of every process that ever ran in it */
+	int64_t seen_cpu_us;                  /* without a cgroup, of a run that was killed: what /proc said just before */
+	int64_t memory_peak, swap_peak, pids_peak; /* bytes, bytes, processes; without a cgroup: the greatest that was seen */
+	int64_t oom_kills, memory_hits, pids_hits; /* how often the limit was met */
+	int64_t throttled_periods, throttled_us;   /* by the limit of processors */
+	int64_t stdout_bytes, stderr_bytes;   /* through the launcher */
+	int32_t denied_call;                  /* number of the denied system call that ended it, -1 = none */
+	uint32_t denied_arch;                 /* its AUDIT_ARCH_* */
 };
 /* Blocks until the end (steps by itself). May be called again: same answer. */
 HUTCH_API int hutch_run_wait(hutch_run *r, struct hutch_report *out, struct hutch_error *e);
 HUTCH_API int hutch_report_exit_status(const struct hutch_report *r); /* as a shell would say: code or 128+n */
-/* JSON object; malloc'd. */
+/* The numbers as a JSON object; malloc'd. */
 HUTCH_API char *hutch_report_json(const struct hutch_report *r);
+/* The whole record of an ended run: numbers, each limit and how near the run came, the effective table.
+ * json: one object of docs/report.schema.json, else text of several lines; malloc'd. NULL = no memory, or not ended. */
+HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
 /* Kills if it still runs, reaps, frees. */
 HUTCH_API void hutch_run_free(hutch_run *r);
+
+/* ---- enter: this process confines itself ---- */
+/* The caller confines itself as the policy says and goes on in the same program:
+ *     if (hutch_enter(p, &e) < 0) …exit; application_run();
+ * The policy's command is not used. What is not covered: processes that were started before.
+ *
+ * With new namespaces (the default): the process must have one thread. It forks; the call returns 0 in the child,
+ * which is the application, with another process id (inside: what the new namespace gives). The parent never
+ * returns: it closes its descriptors, waits, relays the signals that it gets, stops and goes on as the application
+ * does, and ends as it ends (same exit code, same signal); if it is killed, so is the application. Handlers of
+ * pthread_atfork run once. Memory is the application's own copy; timers, file locks of fcntl and pending
+ * asynchronous I/O are not inherited, as with fork(2). Descriptors but 0-2 and those that the key `fd` names are
+ * closed. Signal handlers, masks, the session and the terminal stay.
+ *
+ * Without (userns = never, or = try in a process with threads): nothing is forked, and every thread is confined,
+ * also those that are made meanwhile: system call filter with TSYNC; capabilities, ids, no_new_privs and Landlock by
+ * a signal that each thread handles (33, or a free real-time one; the old disposition is put back), so that a call
+ * that can't be restarted may return EINTR once. Meanwhile no other thread may fork, change ids, use the environment or rely on a
+ * descriptor that is about to be closed. A thread that blocks all signals, or has a filter of its own: an error.
+ *
+ * Environment: environ is replaced; strings of the first environment that are gone from it are overwritten, also
+ * where /proc/self/environ shows them, so pointers that getenv(3) gave before may then lead to an empty string.
+ *
+ * 0 = confined. -1 = not, *e says why. Everything that can be is checked before anything changes, and then the
+ * process is as it was; if *e's detail begins with "partially confined; exit", it isn't: the caller must end.
+ * Never ignore the result. Must not be called from a signal handler. */
+HUTCH_API int hutch_enter(const hutch_policy *p, struct hutch_error *e) __attribute__((warn_unused_result));
+/* What hutch_enter would do, as hutch_plan_text prints it, without doing it. malloc'd; NULL = error. */
+HUTCH_API char *hutch_enter_text(const hutch_policy *p, bool json, struct hutch_error *e);
+
+/* ---- narrow: this process gives up more and more ---- */
+struct hutch_path { const char *path, *rights; /* of "rwxc": read, write, execute, create and remove below */ };
+#define HUTCH_NARROW_KILL 1u    /* a refused system call ends the process (SIGSYS); else it fails with EPERM */
+/* May be called any number of times (the kernel has a limit of 16 for paths), before or after hutch_enter, by any
+ * thread: it holds for all threads, and for every process and program that they start. It never gives back anything:
+ * what one call leaves out stays gone, whatever a later one lists.
+ * promises: names with blanks between, hutch_narrow(3); what none of them allows is refused. NULL = system calls stay
+ * as they are, "" = nothing but ending by a signal.
+ * paths: the only files and directories (with all below) that can still be opened, made or executed. NULL = as they
+ * are; count 0 = none. Each path must exist, and naming one takes the promise rpath. What is open stays open. Not
+ * covered: looking at names (stat), modes and times, and unix sockets by path: that is what the promises are for.
+ * Threads: as hutch_enter without namespaces. 0, or -1 with *e: nothing changed, unless its detail begins with
+ * "partially confined; exit". */
+HUTCH_API int hutch_narrow(const char *promises, const struct hutch_path *paths, size_t count, unsigned flags,
+			   struct hutch_error *e) __attribute__((warn_unused_result));
+/* Name of a promise, NULL after the last. help (may be NULL): what it is for. */
+HUTCH_API const char *hutch_promise(size_t index, const char **help);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* Leaf helpers: arena, growing text, error objects. They know nothing of sandboxes.
+/* Leaf helpers: arena, table, growing text, error objects. They know nothing of sandboxes.
  * Runs in: any (the functions marked "child-safe" neither allocate nor format). */
 #ifndef HUTCH_BASE_H
 #define HUTCH_BASE_H
@@ -30,6 +30,15 @@ char *arena_strdup(struct arena *a, const char *s);
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Grow an arena array so that one more fits: items may be NULL, *cap is kept by the caller. */
 void *arena_grow(struct arena *a, void *items, size_t count, size_t *cap, size_t item_size);
+
+/* ---- table: from bytes to a number, in an arena ---- */
+struct table_slot { const char *key; size_t len, value; };
+struct table { struct table_slot *slots; size_t cap, count; }; /* all zero = empty */
+/* NULL = not there; valid until the next table_put(). */
+size_t *table_find(const struct table *t, const char *key, size_t len);
+/* Adds or replaces. The key isn't copied and must not be NULL. false = out of memory. */
+bool table_put(struct table *t, struct arena *a, const char *key, size_t len, size_t value);
+void table_clear(struct table *t);
 
 /* ---- text: a growing string with a sticky failure flag ---- */
 struct text {

@@ -24,6 +24,17 @@ int cli_nomem(void);
 /* Writes text to standard output; a failure to do so must not look like success. Frees it. */
 int cli_print(char *text, int status);
 
+/* ---- run.c ---- */
+/* Blocks the signals that are forwarded; the descriptor to read them from, or -1. */
+int watch_signals(struct hutch_error *e);
+
+/* ---- door.c ---- */
+int door_bad_option(struct hutch_error *e, const char *word, int at);
+/* Starts the program with our library in front of its own; words as `hutch run` has them. Its exit status. */
+int door_preload(int argc, char *const argv[], bool report);
+/* elf.c: NULL = the library can go into this program; else why it can't (and which door works). */
+const char *door_refuses(int fd, bool *missing);
+
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */
 void cli_usage(bool run);
@@ -36,14 +47,15 @@ struct report_to {
 	const char *path; /* as asked for; "-" = standard error, NULL = not by name */
 	int fd;           /* -1 = none */
 	bool own;         /* opened here */
+	bool text;        /* for a person: --report - */
 };
 /* Words of the report options: how many were taken, 0 = none, -1 = error. */
 int report_option(struct report_to *r, int argc, char *const argv[], int at, struct hutch_error *e);
 /* Opened before the program runs: nothing inside can swap its name. -1 = said on standard error. */
 int report_open(struct report_to *r);
-/* Writes and frees json (NULL = out of memory) and closes. -1 = said on standard error. */
+/* Writes and frees the record (NULL = out of memory) and closes. -1 = said on standard error. */
 int report_write(struct report_to *r, char *json);
-/* The record of a run that never reached exec; malloc'd. */
-char *report_failure(const struct hutch_error *e);
+/* The record of a run that never reached exec; malloc'd. text: a line, for the error itself was printed. */
+char *report_failure(const struct hutch_error *e, bool text);
 
 #endif

@@ -15,6 +15,11 @@ static const struct { const char *key, *value; } examples[] = {
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
 	{ "mask", "/usr/share" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
+	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
+	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
+	{ "io-max", "8:0 rbps=1M" }, { "cpuset-cpus", "0-1" }, { "cpuset-mems", "0" }, { "cgroup-set", "hugetlb.2MB.max=0" },
+	{ "cgroup-parent", "/mine" }, { "wall-time", "10s" }, { "cpu-time", "2s" }, { "grace", "1s" }, { "output-max", "16M" },
+	{ "stdout", "out.txt" }, { "stderr", "err.txt" },
 	{ "time-boottime", "-3600.5" }, { "hostname", "box" }, { "domainname", "example" }, { "map", "root" },
 	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },
 	{ "caps", "net_bind_service,chown" }, { "securebits", "none" }, { "seccomp", "strict" }, { "landlock", "files" },
@@ -89,12 +94,13 @@ void cli_usage(bool run)
 	const char *group = "";
 
 	puts(run ? "usage: hutch run [options] [--] CMD [ARG...]\n" : "usage: hutch explain [--json] [options] [--] [CMD [ARG...]]\n");
-	puts("  --policy FILE             take the lines of a policy file, hutch-policy(5)\n"
+	puts("  --policy FILE             take the lines of a policy file (- = standard input), hutch-policy(5)\n"
 	     "  --preset NAME             default, strict or view\n"
 	     "  --view                    the same as --preset view\n"
 	     "  --as-pid-1                the same as --init=no");
 	if (run)
-		puts("  --report FILE             write a JSON record of how it ended; - is standard error\n"
+		puts("  --door command|preload    preload: a library confines the program from within, before its main\n"
+		     "  --report FILE             write a JSON record of how it ended; - is standard error\n"
 		     "  --report-fd N             the same to an open descriptor");
 	else
 		puts("  --json                    one JSON object instead of text");
@@ -230,7 +236,7 @@ static void print_example(const struct hutch_key *k)
 	if (is_flag(k))
 		printf("  example: hutch run --%s%s -- CMD\n", strcmp(value, "no") ? "" : "no-", k->name);
 	else
-		printf("  example: hutch run --%s %s -- CMD\n", k->name, value);
+		printf(strchr(value, ' ') ? "  example: hutch run --%s '%s' -- CMD\n" : "  example: hutch run --%s %s -- CMD\n", k->name, value);
 	printf("  in a policy file: %s = %s\n", k->name, value);
 }
 

@@ -2,6 +2,7 @@
  * Runs in: parent. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,6 +70,11 @@ int cli_print(char *text, int status)
 /* A closed 0-2 would be taken by the next file that is opened, and then written to as if it were a terminal. */
 static int reopen_stdio(void)
 {
+	struct pollfd p[3] = { { .fd = 0 }, { .fd = 1 }, { .fd = 2 } };
+
+	/* One call says whether any is closed (or a mere O_PATH reference): then each is asked. */
+	if (poll(p, 3, 0) >= 0 && !((p[0].revents | p[1].revents | p[2].revents) & POLLNVAL))
+		return 0;
 	for (int fd = 0; fd < 3; fd++) {
 		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;

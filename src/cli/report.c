@@ -78,6 +78,7 @@ int report_open(struct report_to *r)
 
 	if (r->path && !strcmp(r->path, "-")) {
 		r->fd = 2;
+		r->text = true;
 	} else if (r->path) {
 		r->fd = open(r->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
 		if (r->fd < 0) {
@@ -154,7 +155,7 @@ static void json_member(FILE *f, const char *name, const char *value)
 	fputc('"', f);
 }
 
-char *report_failure(const struct hutch_error *e)
+char *report_failure(const struct hutch_error *e, bool in_text)
 {
 	char *text = NULL;
 	size_t size;
@@ -162,7 +163,11 @@ char *report_failure(const struct hutch_error *e)
 
 	if (!f)
 		return NULL;
-	fprintf(f, "{\"end\":\"setup-failed\",\"id\":%u,\"errno\":%d", e->id, e->errnum);
+	if (in_text) {
+		fprintf(f, "hutch: ended: setup-failed, at: %s: %s\n", e->layer, e->step);
+		return fclose(f) == 0 ? text : NULL;
+	}
+	fprintf(f, "{\"version\":1,\"end\":\"setup-failed\",\"id\":%u,\"errno\":%d", e->id, e->errnum);
 	json_member(f, "layer", e->layer);
 	json_member(f, "step", e->step);
 	json_member(f, "call", e->call);

@@ -15,8 +15,19 @@
 
 struct options {
 	struct report_to report;
-	bool help;
+	bool help, preload;
 };
+
+/* --door=command, --door=preload */
+static int door_option(struct options *o, int argc, char *const argv[], int at, struct hutch_error *e)
+{
+	const char *value = !strncmp(argv[at], "--door=", 7) ? argv[at] + 7 : at + 1 < argc ? argv[at + 1] : "";
+
+	if (strcmp(value, "command") && strcmp(value, "preload"))
+		return door_bad_option(e, argv[at], at);
+	o->preload = !strcmp(value, "preload");
+	return argv[at][6] ? 1 : 2;
+}
 
 static int extra(void *data, int argc, char *const argv[], int at, struct hutch_error *e)
 {
@@ -24,6 +35,8 @@ static int extra(void *data, int argc, char *const argv[], int at, struct hutch_
 
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
+	if (!strcmp(argv[at], "--door") || !strncmp(argv[at], "--door=", 7))
+		return door_option(o, argc, argv, at, e);
 	return report_option(&o->report, argc, argv, at, e);
 }
 
@@ -33,7 +46,7 @@ static int failed(struct options *o, const struct hutch_error *e)
 	int status = cli_error(e);
 
 	if (o->report.fd >= 0)
-		report_write(&o->report, report_failure(e));
+		report_write(&o->report, report_failure(e, o->report.text));
 	if (strcmp(e->layer, "exec"))
 		return status;
 	return e->errnum == ENOENT ? HUTCH_EXIT_NOT_FOUND : HUTCH_EXIT_NOT_EXEC;
@@ -50,7 +63,7 @@ static int signals_error(struct hutch_error *e)
 	return -1;
 }
 
-/* What the caller ignores (nohup, a background job of a script) stays ignored: blocking it would make it come. */
+/* What the caller ignores (nohup, a background job of a script) stays ignored: blocked, it comes all the same. */
 static bool is_ignored(int number)
 {
 	struct sigaction a;
@@ -58,17 +71,15 @@ static bool is_ignored(int number)
 	return sigaction(number, NULL, &a) == 0 && a.sa_handler == SIG_IGN;
 }
 
-static int watch_signals(struct hutch_error *e)
+int watch_signals(struct hutch_error *e)
 {
 	static const int forwarded[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT };
 	sigset_t block, read;
 	int fd;
 
 	sigemptyset(&read);
-	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) {
-		if (!is_ignored(forwarded[i]))
-			sigaddset(&read, forwarded[i]);
-	}
+	for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+		sigaddset(&read, forwarded[i]);
 	/* Besides: a program that stops reading its input is no reason for hutch to end. */
 	block = read;
 	sigaddset(&block, SIGPIPE);
@@ -90,7 +101,7 @@ static void forward(hutch_run *r, int signals)
 
 	while (read(signals, &s, sizeof s) == (ssize_t)sizeof s) {
 		/* A program that has just ended has no use for it: no error. */
-		if (!has_it(r, &s))
+		if (!is_ignored((int)s.ssi_signo) && !has_it(r, &s))
 			hutch_run_signal(r, (int)s.ssi_signo, NULL);
 	}
 }
@@ -137,6 +148,29 @@ static int supervise(hutch_run *r, int signals, struct hutch_error *e)
 	}
 }
 
+/* What the exit status alone can't say. */
+static void say_end(const struct hutch_report *r)
+{
+	static const char *const words[] = {
+		[HUTCH_END_KILLED] = "the whole sandbox was ended from outside, or its PID 1 failed",
+		[HUTCH_END_WALL_TIME] = "ended: its time by the clock (wall-time) is over",
+		[HUTCH_END_CPU_TIME] = "ended: its processor time (cpu-time) is used up",
+		[HUTCH_END_MEMORY] = "ended: it needed more memory than its limit",
+		[HUTCH_END_PIDS] = "failed after it met its limit of processes (pids)",
+		[HUTCH_END_OUTPUT] = "ended: it wrote more than output-max",
+		[HUTCH_END_FILE_SIZE] = "ended: a file grew beyond rlimit-fsize",
+		[HUTCH_END_DISK] = "failed after it had filled a private file system (tmp-size, tmp-inodes)",
+		[HUTCH_END_SYSCALL_DENIED] = "ended: it made a system call that its filter denies",
+	};
+
+	const char *call = r->end == HUTCH_END_SYSCALL_DENIED ? hutch_syscall_name(r->denied_arch, r->denied_call) : NULL;
+
+	if (call)
+		fprintf(stderr, "hutch: run: %s: %s\n", words[r->end], call);
+	else if ((size_t)r->end < sizeof words / sizeof *words && words[r->end])
+		fprintf(stderr, "hutch: run: %s\n", words[r->end]);
+}
+
 static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_error *e)
 {
 	/* Before the start, so that a signal that comes meanwhile isn't lost. */
@@ -150,15 +184,14 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 		/* The program ran: whatever the error's layer, this is no failed exec. */
 		hutch_run_free(r);
 		if (o->report.fd >= 0)
-			report_write(&o->report, report_failure(e));
+			report_write(&o->report, report_failure(e, o->report.text));
 		return cli_error(e);
 	}
-	if (report.end == HUTCH_END_KILLED)
-		fputs("hutch: run: the whole sandbox was ended from outside, or its PID 1 failed\n", stderr);
+	say_end(&report);
 	status = hutch_report_exit_status(&report);
+	if (o->report.fd >= 0 && report_write(&o->report, hutch_run_report(r, !o->report.text)) < 0)
+		status = HUTCH_EXIT_FAILED;
 	hutch_run_free(r);
-	if (o->report.fd >= 0 && report_write(&o->report, hutch_report_json(&report)) < 0)
-		return HUTCH_EXIT_FAILED;
 	return status;
 }
 
@@ -175,6 +208,8 @@ int run_command(int argc, char *const argv[])
 	parsed = hutch_policy_args(policy, argc - 1, argv + 1, extra, &o, &e);
 	if (parsed == 0 && o.help)
 		status = (cli_usage(true), 0);
+	else if (parsed == 0 && o.preload)
+		status = door_preload(argc - 1, argv + 1, o.report.path || o.report.fd >= 0);
 	else if (report_open(&o.report) < 0)
 		status = parsed < 0 ? cli_error(&e) : HUTCH_EXIT_FAILED;
 	else if (parsed < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)

@@ -87,7 +87,7 @@ static int take_policy(struct words *w, const struct option *o)
 
 	if (!path)
 		return -1;
-	if (front_policy_file(w->draft, path, 1, w->error) == 0)
+	if ((strcmp(path, "-") ? front_policy_file(w->draft, path, 1, w->error) : front_policy_stdin(w->draft, o->origin, 1, w->error)) == 0)
 		return 1;
 	if (w->error && !w->error->origin[0])
 		copy_bounded(w->error->origin, sizeof w->error->origin, o->origin);

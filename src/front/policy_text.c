@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MOST (4u << 20)
+#define FILE_MOST (16u << 20) /* some hundred thousand rules */
 #define LEVELS_MOST 16u
 #define SOURCES_MOST 1000u /* a tree of includes can name the same files again and again */
 
@@ -291,6 +291,35 @@ static char *read_all(struct draft *d, int fd, const char *path, const char *ori
 	return text;
 }
 
+/* To the end, for what has no size to go by: a pipe. */
+static char *read_stream(struct draft *d, int fd, const char *name, const char *origin, size_t *size, struct hutch_error *e)
+{
+	size_t cap = 65536, len = 0;
+	char *text = arena_alloc(d->arena, cap);
+
+	while (text) {
+		ssize_t n = read(fd, text + len, cap - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || len + (size_t)n > FILE_MOST) {
+			error_set(e, ERR_POLICY_FILE, n < 0 ? errno : EFBIG, "read", name, origin);
+			return NULL;
+		}
+		*size = len += (size_t)n;
+		if (!n)
+			return text;
+		if (len < cap)
+			continue;
+		char *bigger = arena_alloc(d->arena, cap * 2);
+		if (bigger)
+			memcpy(bigger, text, len);
+		text = bigger;
+		cap *= 2;
+	}
+	error_nomem(e);
+	return NULL;
+}
+
 static char *directory_of(struct arena *a, const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -334,6 +363,14 @@ int front_policy_text(struct draft *d, const char *text, size_t len, const char 
 int front_policy_file(struct draft *d, const char *path, unsigned depth, struct hutch_error *e)
 {
 	return read_file(d, path, NULL, depth, STRENGTH_REQUIRED, NULL, e);
+}
+
+int front_policy_stdin(struct draft *d, const char *origin, unsigned depth, struct hutch_error *e)
+{
+	size_t size = 0;
+	char *text = read_stream(d, 0, "standard input", origin, &size, e);
+
+	return text ? front_policy_text(d, text, size, "standard input", ".", depth, STRENGTH_REQUIRED, e) : -1;
 }
 
 int front_include(struct draft *d, const char *name, const char *directory, const char *origin,

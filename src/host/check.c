@@ -115,6 +115,32 @@ static void add_filters(struct sheet *s)
 		 "system calls can't be filtered: refused, or --seccomp=none", "use a kernel with CONFIG_SECCOMP_FILTER");
 }
 
+/* Which controllers a run's own cgroup would have, and how one comes by it. */
+static void add_cgroups(struct sheet *s)
+{
+	static const enum controller shown[] = { CG_MEMORY, CG_PIDS, CG_CPU, CG_IO, CG_CPUSET };
+	const struct host *h = s->host;
+	const char *list = "", *remedy;
+	size_t usable = 0;
+
+	for (size_t i = 0; i < COUNT_OF(shown); i++) {
+		const struct host_cgroup *g = &h->cgroup[shown[i]];
+		if (!g->version || !g->writable || (g->version == 2 && !g->enabled && h->cgroup2_procs == CGROUP_OTHERS))
+			continue;
+		list = arena_printf(s->arena, "%s%s%s (v%u)", list, *list ? ", " : "", host_controller_names[shown[i]], g->version);
+		usable++;
+	}
+	if (!usable && h->cgroup_manager && h->scope_helper) {
+		add(s, "limits of a whole run", OFFER_YES, arena_printf(s->arena, "by a scope of the %s's systemd", h->cgroup_manager), NULL, NULL);
+		return;
+	}
+	remedy = h->cgroup_manager ? "build hutch with libsystemd-dev installed: its helper asks systemd for a scope"
+		: h->cgroup2.version ? "systemd-run --user --scope -q -p Delegate=yes hutch …, or --cgroup-parent with a cgroup that is the caller's"
+		: "--cgroup-parent with a cgroup that is the caller's";
+	add(s, "limits of a whole run", usable >= 3 ? OFFER_YES : usable ? OFFER_PARTLY : OFFER_NO, usable ? list : NULL,
+	    usable >= 3 ? NULL : "limits that need a cgroup are refused, or --limits=prefer takes weaker stand-ins", remedy);
+}
+
 static void add_ids(struct sheet *s)
 {
 	const struct host *h = s->host;
@@ -141,6 +167,7 @@ static void collect(struct sheet *s)
 	add_trial(s);
 	add_calls(s);
 	add_filters(s);
+	add_cgroups(s);
 	add_ids(s);
 }
 

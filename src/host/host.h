@@ -20,6 +20,18 @@ enum userns_state {
 	USERNS_NO_OTHER,
 };
 
+/* Controllers of cgroups, by the hierarchy that carries them here. */
+enum controller { CG_CPU, CG_CPUACCT, CG_CPUSET, CG_MEMORY, CG_PIDS, CG_IO, CG_HUGETLB, CG_RDMA, CG_MISC, CG_FREEZER, CG_CONTROLLERS };
+extern const char *const host_controller_names[CG_CONTROLLERS]; /* version 2's names; version 1 calls io blkio */
+struct host_cgroup {
+	unsigned version;        /* of the hierarchy: 1, 2; 0 = it isn't there or not below the parent */
+	const char *parent;      /* directory below which ours would be made */
+	bool writable;           /* the caller may make one there and move a process into it */
+	bool enabled;            /* version 2: children of the parent have this controller already */
+};
+/* The parent of version 2 holds processes: none, the caller alone, others. Then controllers can't be enabled. */
+enum cgroup_procs { CGROUP_EMPTY, CGROUP_SELF, CGROUP_OTHERS };
+
 /* One path of the host, looked up without changing anything. */
 struct host_file {
 	int errnum;              /* 0, or why there is none: ENOENT, EACCES, ELOOP, ENOTDIR */
@@ -56,6 +68,11 @@ struct host {
 	int fd_flags[3];         /* F_GETFL (O_PATH shows here); 0 for a terminal, a pipe or /dev/null */
 	const char *stdin_path;  /* where stdin is a regular file and its name still leads to it, else NULL */
 
+	/* the calling process, where it confines itself (host_probe_threads) */
+	unsigned threads;        /* 0 = not asked */
+	unsigned thread_signal;  /* one that every thread takes, 0 = there is none */
+	unsigned thread_deaf;    /* then: a thread that blocks all */
+
 	/* kernel interfaces that answer here (a filter may hide them) */
 	bool openat2, open_tree, move_mount, fsopen, mount_setattr, clone3, close_range, pidfd;
 	unsigned landlock_abi;   /* 0 = none */
@@ -75,6 +92,14 @@ struct host {
 	const char *container;   /* "docker", "podman", "systemd-nspawn", "lxc", NULL */
 	int cgroup_version;      /* 0 none, 1, 2, 3 = hybrid */
 
+	/* host_probe_cgroups */
+	struct host_cgroup cgroup[CG_CONTROLLERS];
+	struct host_cgroup cgroup2;          /* the version 2 hierarchy itself: accounting, kill, freeze; version 0 = none */
+	enum cgroup_procs cgroup2_procs;
+	bool swap_limit;                     /* the kernel counts swap */
+	const char *cgroup_manager;          /* "user", "system": a systemd that can be asked for a scope; NULL = none */
+	const char *scope_helper;            /* our program that asks it; NULL = not installed */
+
 	/* Pure for the planner: live it asks the file system, recorded it looks into a table. Never NULL.
 	 * Result lives in host->arena. relative to root: NULL, or a rootfs directory that the path stays inside. */
 	const struct host_file *(*lookup)(struct host *h, const char *root, const char *path);
@@ -89,8 +114,13 @@ struct host {
 int host_probe(struct host *h, struct arena *a, struct hutch_error *e);
 /* All facts, including those that fork and try (explain, check, diagnosis). */
 int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e);
+/* How many threads the calling process has, and by which signal each can be reached. */
+int host_probe_threads(struct host *h, struct hutch_error *e);
 /* The caller's subordinate id ranges and the helpers newuidmap, newgidmap: for a plain run with map=auto. */
 void host_probe_ids(struct host *h);
+/* Where a cgroup of the run's own can be made: below parent (NULL = the caller's own one; a name from the top of each
+ * hierarchy, a directory, or /proc/self/fd/N). For a run that wants limits. */
+void host_probe_cgroups(struct host *h, const char *parent);
 /* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */
 int host_require(const struct host *h, struct hutch_error *e);
 /* Recorded facts (tests/golden/hosts/NAME.host): "key = value" lines and "file PATH TYPE …" lines. */

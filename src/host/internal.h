@@ -26,6 +26,8 @@ struct host_range host_parse_subid(const char *text, const char *name, uint32_t 
 const char *host_parse_passwd(const char *text, uint32_t uid, size_t *len);
 int host_parse_cgroup_version(const char *mountinfo);
 const char *host_parse_container(const char *cgroup);
+/* Directories of the hierarchies for one caller, out of /proc/self/cgroup and mountinfo; fills version and parent only. */
+void host_parse_cgroups(struct host *h, const char *cgroup, const char *mountinfo, const char *parent);
 /* Undoes the \040 escapes of mountinfo in place. */
 void host_unescape(char *s);
 /* Reads a small file of the system whole; NUL-terminated in the arena. NULL = it can't be read. */

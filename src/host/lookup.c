@@ -10,24 +10,22 @@
 #include "host/internal.h"
 #include "sys/sys.h"
 
-#define BUCKETS 256
 #define LINKS_MAX 40 /* as the kernel */
 
 /* One component, its parent directories canonical. A link keeps S_IFLNK and its text. */
 struct node {
-	struct node *next;
 	const char *path;
 	struct host_file file;
 };
 struct result {
-	struct result *next;
-	const char *root, *path;
+	struct result *next;     /* the same path in another root */
+	const char *root;
 	const struct host_file *file;
 };
 struct lookup {
 	bool live, mounts_read;
-	struct node *nodes[BUCKETS];
-	struct result *results[BUCKETS];
+	struct table nodes, results; /* path to struct node *, to struct result * */
+	struct table mounted;
 	const char **mounts;
 	size_t mount_count, mount_cap;
 	unsigned depth;          /* of magic links within magic links */
@@ -44,15 +42,6 @@ struct walk {
 	bool last_seen;          /* the last component of the asked path was taken: what follows is link text */
 	const char *own_link;
 };
-
-static unsigned hash(const char *s)
-{
-	uint32_t n = 2166136261u;
-
-	for (; *s; s++)
-		n = (n ^ (unsigned char)*s) * 16777619u;
-	return n % BUCKETS;
-}
 
 /* ---- one component of the live file system ---- */
 /* statx(2): the C libraries' headers disagree on who declares it. */
@@ -117,12 +106,11 @@ static int ask_live(struct host *h, const char *path, struct host_file *f)
 	return r;
 }
 
-static struct node *node_find(struct lookup *l, const char *path)
+static struct node *node_find(const struct lookup *l, const char *path)
 {
-	for (struct node *n = l->nodes[hash(path)]; n; n = n->next)
-		if (strcmp(n->path, path) == 0)
-			return n;
-	return NULL;
+	const size_t *at = table_find(&l->nodes, path, strlen(path));
+
+	return at ? (struct node *)*at : NULL;
 }
 
 static struct node *node_add(struct host *h, const char *path)
@@ -132,9 +120,7 @@ static struct node *node_add(struct host *h, const char *path)
 
 	if (!n || !(n->path = arena_strdup(h->arena, path)))
 		return NULL;
-	n->next = l->nodes[hash(path)];
-	l->nodes[hash(path)] = n;
-	return n;
+	return table_put(&l->nodes, h->arena, n->path, strlen(n->path), (size_t)n) ? n : NULL;
 }
 
 /* NULL = out of memory. A table answers ENOENT for what it doesn't know. */
@@ -149,6 +135,29 @@ static const struct host_file *component(struct host *h, const char *path)
 		return NULL;
 	n->file.errnum = l->live ? -ask_live(h, path, &n->file) : ENOENT;
 	return &n->file;
+}
+
+/* A link is asked for its text at once. Of /proc only plain files are asked for so. */
+static const struct host_file *peek(struct host *h, const char *path)
+{
+	struct lookup *l = h->lookup_data;
+	char text[PATH_MAX];
+	struct node *n;
+	long len;
+
+	if (!l->live || node_find(l, path) || strncmp(path, "/proc/", 6) == 0)
+		return component(h, path);
+	len = SYS4(SYS_readlinkat, AT_FDCWD, path, text, sizeof text);
+	if (len != -ENOENT && (len < 0 || len == (long)sizeof text))
+		return component(h, path);
+	if (!(n = node_add(h, path)))
+		return NULL;
+	n->file.errnum = len < 0 ? ENOENT : 0;
+	if (len >= 0) {
+		n->file.mode = S_IFLNK | 0777;
+		n->file.link = arena_strndup(h->arena, text, (size_t)len);
+	}
+	return len >= 0 && !n->file.link ? NULL : &n->file;
 }
 
 /* ---- the walk ---- */
@@ -333,7 +342,6 @@ static const struct host_file *lookup(struct host *h, const char *root, const ch
 {
 	struct lookup *l = h->lookup_data;
 	const char *top = "";
-	unsigned at = hash(path);
 
 	if (root) {
 		const struct host_file *r = lookup(h, NULL, root);
@@ -342,16 +350,19 @@ static const struct host_file *lookup(struct host *h, const char *root, const ch
 			return r;
 		top = strcmp(r->real, "/") == 0 ? "" : r->real;
 	}
-	for (struct result *r = l->results[at]; r; r = r->next)
-		if (strcmp(r->path, path) == 0 && strcmp(r->root, top) == 0)
+	size_t *at = table_find(&l->results, path, strlen(path));
+	struct result *first = at ? (struct result *)*at : NULL;
+
+	for (struct result *r = first; r; r = r->next)
+		if (strcmp(r->root, top) == 0)
 			return r->file;
 	struct result *r = arena_alloc(h->arena, sizeof *r);
+	const char *key = arena_strdup(h->arena, path);
 
-	if (!r || !(r->root = arena_strdup(h->arena, top)) || !(r->path = arena_strdup(h->arena, path)) ||
-	    !(r->file = look(h, r->root, path)))
+	if (!r || !key || !(r->root = arena_strdup(h->arena, top)) || !(r->file = look(h, r->root, path)) ||
+	    !table_put(&l->results, h->arena, key, strlen(key), (size_t)r))
 		return &no_memory;
-	r->next = l->results[at];
-	l->results[at] = r;
+	r->next = first;
 	return r->file;
 }
 
@@ -360,16 +371,16 @@ static int mount_add(struct host *h, const char *path)
 {
 	struct lookup *l = h->lookup_data;
 
-	for (size_t i = 0; i < l->mount_count; i++)
-		if (strcmp(l->mounts[i], path) == 0)
-			return 0;
+	if (table_find(&l->mounted, path, strlen(path)))
+		return 0;
 	const char **grown = arena_grow(h->arena, l->mounts, l->mount_count, &l->mount_cap, sizeof *grown);
+	char *copy = arena_strdup(h->arena, path);
 
-	if (!grown)
+	if (!grown || !copy || !table_put(&l->mounted, h->arena, copy, strlen(copy), l->mount_count))
 		return -1;
 	l->mounts = grown;
-	l->mounts[l->mount_count] = arena_strdup(h->arena, path);
-	return l->mounts[l->mount_count++] ? 0 : -1;
+	l->mounts[l->mount_count++] = copy;
+	return 0;
 }
 
 /* Fields of mountinfo: id, parent, device, root, MOUNT POINT, … */
@@ -420,7 +431,7 @@ static int lookup_new(struct host *h, bool live)
 	l->live = live;
 	h->lookup_data = l;
 	h->lookup = lookup;
-	h->peek = component;
+	h->peek = peek;
 	h->submounts = submounts;
 	return 0;
 }

@@ -198,17 +198,9 @@ static void probe_stdio(struct host *h)
 		h->stdin_path = stdin_path(h, &s[0]);
 }
 
-/* One directory listing instead of eight look-ups. */
-static void probe_namespaces(struct host *h)
+/* Marks the kinds that a piece of the listing names. */
+static void note_namespaces(struct host *h, const char *buffer, long n)
 {
-	char buffer[2048];
-	int fd = sys_openat(AT_FDCWD, "/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-	long n = fd >= 0 ? SYS3(SYS_getdents64, fd, buffer, sizeof buffer) : -1;
-
-	if (fd >= 0)
-		sys_close(fd);
-	for (size_t k = 0; k < HOST_NS_KINDS; k++)
-		h->ns[k] = n <= 0; /* no /proc: the launch finds out, and says so */
 	for (long at = 0; at < n;) {
 		/* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name */
 		uint16_t length;
@@ -219,6 +211,23 @@ static void probe_namespaces(struct host *h)
 				h->ns[k] = true;
 		at += length;
 	}
+}
+
+/* One directory listing instead of eight look-ups. It comes in pieces where a signal is on its way. */
+static void probe_namespaces(struct host *h)
+{
+	char buffer[2048];
+	int fd = sys_openat(AT_FDCWD, "/proc/self/ns", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	long n = fd >= 0 ? SYS3(SYS_getdents64, fd, buffer, sizeof buffer) : -1;
+
+	for (size_t k = 0; k < HOST_NS_KINDS; k++)
+		h->ns[k] = n <= 0; /* no /proc: the launch finds out, and says so */
+	while (n > 0) {
+		note_namespaces(h, buffer, n);
+		n = SYS3(SYS_getdents64, fd, buffer, sizeof buffer);
+	}
+	if (fd >= 0)
+		sys_close(fd);
 }
 
 static bool answers(long result)
@@ -271,8 +280,13 @@ static void probe_interfaces(struct host *h)
 /* A user namespace maps what its maker was given; the ids that hutch hands out to root's runs lie high. */
 static void probe_nested_root(struct host *h)
 {
+	static const char first[] = "user:[4026531837]"; /* PROC_USER_INIT_INO: the namespace that the kernel starts with */
 	char text[4096];
-	int fd = h->euid == 0 ? sys_openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY | O_CLOEXEC, 0) : -1;
+
+	if (h->euid != 0 || (SYS4(SYS_readlinkat, AT_FDCWD, "/proc/self/ns/user", text, sizeof text) == (long)sizeof first - 1 &&
+			     memcmp(text, first, sizeof first - 1) == 0))
+		return;
+	int fd = sys_openat(AT_FDCWD, "/proc/self/uid_map", O_RDONLY | O_CLOEXEC, 0);
 	long n = fd < 0 ? -1 : sys_read(fd, text, sizeof text - 1);
 
 	if (fd >= 0)

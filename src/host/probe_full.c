@@ -199,6 +199,7 @@ int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e)
 	host_probe_ids(h);
 	mountinfo = host_read_file(a, "/proc/self/mountinfo", NULL);
 	h->cgroup_version = mountinfo ? host_parse_cgroup_version(mountinfo) : 0;
+	host_probe_cgroups(h, NULL);
 	if (host_trial(h, &t, e) != 0)
 		return -1;
 	host_trial_facts(h, &t, &facts);

@@ -4,6 +4,7 @@
  *   file PATH link TEXT
  *   file PATH error ERRNO
  *   mount PATH
+ *   cgroup CONTROLLER VERSION PARENT [writable] [enabled]      CONTROLLER "unified": version 2 as such
  * Blanks and backslashes in paths are written \040, \134 as in mountinfo. # starts a comment line.
  * Runs in: parent. */
 #include <stddef.h>
@@ -49,6 +50,7 @@ static const struct fact facts[] = {
 	FACT(subuid, FACT_RANGE), FACT(subgid, FACT_RANGE),
 	FACT(yama, FACT_BOOL), FACT(apparmor, FACT_BOOL), FACT(selinux, FACT_BOOL),
 	FACT(lsm, FACT_STRING), FACT(container, FACT_STRING), FACT(cgroup_version, FACT_INT),
+	FACT(cgroup2_procs, FACT_UNSIGNED), FACT(swap_limit, FACT_BOOL), FACT(cgroup_manager, FACT_STRING), FACT(scope_helper, FACT_STRING),
 };
 
 static const char *const userns_names[] = {
@@ -180,12 +182,24 @@ static void write_chain(struct text *out, struct host *h, const char *path, int 
 	}
 }
 
+static void write_cgroup(struct text *out, const char *name, const struct host_cgroup *g)
+{
+	if (!g->version)
+		return;
+	text_printf(out, "cgroup %s %u ", name, g->version);
+	write_path(out, g->parent);
+	text_printf(out, "%s%s\n", g->writable ? " writable" : "", g->enabled ? " enabled" : "");
+}
+
 int host_record(const struct host *h, const char *const *paths, struct text *out)
 {
 	struct host copy = *h; /* the cache behind lookup_data grows; the facts stay as they are */
 
 	for (size_t i = 0; i < COUNT_OF(facts); i++)
 		write_fact(out, h, &facts[i]);
+	for (size_t i = 0; i < CG_CONTROLLERS; i++)
+		write_cgroup(out, host_controller_names[i], &h->cgroup[i]);
+	write_cgroup(out, "unified", &h->cgroup2);
 	for (size_t i = 0; paths && paths[i]; i++)
 		write_chain(out, &copy, paths[i], 0);
 	const char *const *mounts = h->submounts(&copy, "/");
@@ -390,6 +404,36 @@ static bool read_file(struct host *h, char *line)
 	return host_table_add(h, words[0], &f) == 0;
 }
 
+static struct host_cgroup *cgroup_named(struct host *h, const char *name)
+{
+	for (size_t i = 0; i < CG_CONTROLLERS; i++)
+		if (strcmp(host_controller_names[i], name) == 0)
+			return &h->cgroup[i];
+	return strcmp(name, "unified") == 0 ? &h->cgroup2 : NULL;
+}
+
+static bool read_cgroup(struct host *h, char *line)
+{
+	char *name = word(&line), *version = word(&line), *parent = word(&line);
+	struct host_cgroup *g = name ? cgroup_named(h, name) : NULL;
+	uint64_t n;
+
+	if (!g || !parent || !read_unsigned(version, 10, 2, &n) || !n)
+		return false;
+	g->version = (unsigned)n;
+	host_unescape(parent);
+	g->parent = arena_strdup(h->arena, parent);
+	for (char *flag; (flag = word(&line));) {
+		if (strcmp(flag, "writable") == 0)
+			g->writable = true;
+		else if (strcmp(flag, "enabled") == 0)
+			g->enabled = true;
+		else
+			return false;
+	}
+	return g->parent != NULL;
+}
+
 static bool read_line(struct host *h, char *line)
 {
 	line += strspn(line, " \t");
@@ -398,6 +442,8 @@ static bool read_line(struct host *h, char *line)
 		return true;
 	if (strncmp(line, "file ", 5) == 0)
 		return read_file(h, line + 5);
+	if (strncmp(line, "cgroup ", 7) == 0)
+		return read_cgroup(h, line + 7);
 	if (strncmp(line, "mount ", 6) == 0) {
 		host_unescape(line + 6);
 		return line[6] == '/' && host_table_mount(h, line + 6) == 0;

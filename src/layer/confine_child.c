@@ -4,9 +4,11 @@
 #include <sys/stat.h>
 
 #include "layer/layer.h"
+#include "run/sync.h"
 #include "sys/sys.h"
 
 #define SECCOMP_MODE_FILTER_OP 1u
+#define SECCOMP_NEW_LISTENER 8ul /* linux/seccomp.h: SECCOMP_FILTER_FLAG_NEW_LISTENER */
 
 /* The ruleset is the only descriptor that two operations share; it lives in the child's stack of slots. */
 int child_op_LANDLOCK_RULESET(struct child *c, const struct op *op)
@@ -53,7 +55,8 @@ int child_op_LANDLOCK_RESTRICT(struct child *c, const struct op *op)
 {
 	int r = sys_landlock_restrict(c->landlock);
 
-	sys_close(c->landlock);
+	if (!c->one_of_many)
+		child_release(c, c->landlock);
 	return r < 0 ? child_fail(c, op, ERR_LANDLOCK_RESTRICT, r, "landlock_restrict_self", NULL) : 0;
 }
 
@@ -61,7 +64,15 @@ int child_op_SECCOMP(struct child *c, const struct op *op)
 {
 	const struct filter *f = &c->plan->filters[op->number[0]];
 	struct sock_fprog program = { (unsigned short)f->count, (struct sock_filter *)(uintptr_t)f->words };
-	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, 0, &program);
+	bool listen = op->flags & OPF_LISTEN;
+	int r = sys_seccomp(SECCOMP_MODE_FILTER_OP, listen ? SECCOMP_NEW_LISTENER : (unsigned)op->number[1], &program);
 
+	if (listen && r >= 0) {
+		int fd = r;
+		r = sync_send(c->control, &(struct message){ .type = MSG_LISTENER }, fd);
+		sys_close(fd);
+	} else if (r > 0) { /* with TSYNC: the thread that could not be brought along */
+		return child_fail(c, op, ERR_ENTER_THREAD, -ECANCELED, "seccomp", "a thread with a filter of its own");
+	}
 	return r < 0 ? child_fail(c, op, ERR_SECCOMP_LOAD, r, "seccomp", NULL) : 0;
 }

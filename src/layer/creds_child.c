@@ -2,9 +2,17 @@
  * Runs in: child. */
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
-#include "layer/layer.h"
+#include "run/child.h"
 #include "sys/sys.h"
+
+int child_restore_files(struct child *c)
+{
+	int r = c->files ? sys_prlimit(0, RLIMIT_NOFILE, c->files, NULL) : 0;
+
+	return r < 0 ? child_fail(c, NULL, ERR_RLIMIT, r, "prlimit", "nofile") : 0;
+}
 
 int child_op_RLIMIT(struct child *c, const struct op *op)
 {
@@ -113,6 +121,13 @@ int child_op_NO_NEW_PRIVS(struct child *c, const struct op *op)
 	int r = sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 
 	return r < 0 ? child_fail(c, op, ERR_CREDS_NNP, r, "prctl PR_SET_NO_NEW_PRIVS", NULL) : 0;
+}
+
+int child_op_DUMPABLE(struct child *c, const struct op *op)
+{
+	int r = sys_prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+
+	return r < 0 ? child_fail(c, op, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_DUMPABLE", NULL) : 0;
 }
 
 static int verify_caps(uint64_t most)

@@ -5,13 +5,20 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+bool output_relayed(const struct build *b, unsigned fd)
+{
+	const struct policy *p = b->policy;
+
+	return fd && (p->output_limited || (fd == 1 ? p->stdout_file : p->stderr_file));
+}
+
 static int check_stdio(struct build *b)
 {
 	static const char *const names[] = { "standard input", "standard output", "standard error" };
 
 	for (int i = 0; i < 3; i++) {
 		mode_t m = b->host->fd_mode[i];
-		if (!b->host->fd_open[i] || b->policy->fd_any_kind || policy_places(b->policy, i))
+		if (!b->host->fd_open[i] || b->policy->fd_any_kind || output_relayed(b, (unsigned)i) || policy_places(b->policy, i))
 			continue;
 		if (S_ISDIR(m) || S_ISBLK(m) || (b->host->fd_flags[i] & O_PATH)) {
 			error_set(b->error, ERR_FD_STDIO, 0, NULL, names[i], "caller");
@@ -33,6 +40,9 @@ static int stdin_file(struct build *b)
 		op = build_op(b, SECTION_FDS, OP_STDIN_READONLY, h->stdin_path, "caller");
 		return op ? build_row(b, ROW_ENFORCED, "standard input", "file", "the file, read-only for good", "reopened through a read-only mount", NULL, "caller") : -1;
 	}
+	if (layer_enters(b))
+		return build_row(b, ROW_OPEN, "standard input", "file", "the file as it is", "-",
+				 "it can be opened again for writing where its mode allows it: the process holds it already", "caller");
 	b->plan->relay_stdin = true;
 	return build_row(b, ROW_ENFORCED, "standard input", "file", "a copy through a pipe", "relay in the launcher",
 			 "the file can't be reopened read-only here", "caller");
@@ -41,7 +51,7 @@ static int stdin_file(struct build *b)
 bool fds_caller_tty(const struct build *b)
 {
 	for (int i = 0; i < 3; i++) {
-		if (b->host->fd_tty[i] && !policy_places(b->policy, i))
+		if (b->host->fd_tty[i] && !output_relayed(b, (unsigned)i) && !policy_places(b->policy, i))
 			return true;
 	}
 	return false;
@@ -81,7 +91,7 @@ static int stdio_compile(struct build *b)
 	}
 	for (int i = 0; i < 3; i++) {
 		struct op *op;
-		if (b->host->fd_open[i] || policy_places(p, i))
+		if (b->host->fd_open[i] || output_relayed(b, (unsigned)i) || policy_places(p, i))
 			continue;
 		op = build_op(b, SECTION_FDS, OP_FD_NULL, NULL, "default");
 		if (!op)
@@ -109,7 +119,8 @@ int fds_compile(struct build *b)
 
 int fds_place_compile(struct build *b)
 {
-	for (size_t i = 0; i < b->policy->fd_count; i++) {
+	/* A process that goes on has them. */
+	for (size_t i = 0; i < b->policy->fd_count && !layer_enters(b); i++) {
 		if (b->policy->fds[i] > 2 && place_op(b, SECTION_PLACE, i) < 0)
 			return -1;
 	}

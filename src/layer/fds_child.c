@@ -32,10 +32,10 @@ static int close_gap(unsigned first, unsigned last)
 }
 
 /* keep is sorted and holds every descriptor that the steps to come need. */
-int child_close_others(struct child *c)
+int child_close_from(struct child *c, unsigned from)
 {
-	unsigned from = 3;
-
+	if (c->plan->mode == PLAN_NARROW)
+		return 0; /* what is open stays the process's own */
 	for (size_t i = 0; i <= c->keep_count; i++) {
 		unsigned next = i < c->keep_count ? (unsigned)c->keep[i] : ~0u;
 		unsigned last = i < c->keep_count ? next - 1 : ~0u;
@@ -47,10 +47,22 @@ int child_close_others(struct child *c)
 		if (i < c->keep_count)
 			from = next + 1;
 	}
+	return 0;
+}
+
+int child_close_others(struct child *c)
+{
+	if (child_close_from(c, 3) < 0)
+		return -1;
 	if (c->stdin_fd >= 0) {
 		int r = sys_dup3(c->stdin_fd, 0, 0);
 		if (r < 0)
 			return child_fail(c, NULL, ERR_STDIN, r, "dup3", NULL);
+	}
+	for (int fd = 1; fd < 3; fd++) {
+		int r = c->output[fd] > 2 ? sys_dup3(c->output[fd], fd, 0) : 0;
+		if (r < 0)
+			return child_fail(c, NULL, ERR_FD_STDIO, r, "dup3", NULL);
 	}
 	return 0;
 }

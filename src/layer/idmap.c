@@ -136,6 +136,9 @@ static int without_userns(struct build *b)
 
 	if (b->plan->keep_identity)
 		return identity(b, b->host->euid, b->host->egid);
+	/* The lock that keeps an id for one run must be held by somebody whom the run can't touch. */
+	if (root && !b->policy->user_given && b->plan->mode == PLAN_ENTER_HERE)
+		return error_set(b->error, ERR_ENTER_ROOT, 0, NULL, "user", b->policy->origin[KEY_USER]);
 	b->plan->allocate_id = root && !b->policy->user_given;
 	if (b->policy->user_given && root && (b->policy->user_uid == 0 || b->policy->user_gid == 0))
 		return error_set(b->error, ERR_ID_OWN_FORBIDDEN, 0, NULL, "user 0 without a user namespace", b->policy->origin[KEY_USER]);
@@ -154,7 +157,7 @@ int idmap_compile(struct build *b)
 	uint32_t uid = root ? ORDINARY_ID : b->host->euid, gid = root ? ORDINARY_ID : b->host->egid;
 	int r;
 
-	b->plan->die_with_launcher = p->die_with_launcher;
+	b->plan->die_with_launcher = p->die_with_launcher && b->plan->mode != PLAN_ENTER_HERE;
 	if (!b->plan->userns_new)
 		return without_userns(b);
 	if (p->map == MAP_AUTO) {

@@ -7,6 +7,8 @@ int init_compile(struct build *b)
 	const struct policy *p = b->policy;
 	bool pidns = !layer_never(b) && p->ns[NS_PID].how == NS_NEW;
 
+	if (b->plan->mode == PLAN_ENTER_HERE)
+		return build_row(b, ROW_MISSING, "process tree", "ends with the program", "-", "-", "nobody ends what the process leaves behind", p->origin[KEY_INIT]);
 	b->plan->need_init = p->init;
 	if (!p->init)
 		return build_row(b, ROW_OPEN, "init", "no", "the program itself is PID 1", "-", "it must reap; signals without a handler don't reach it; it can undo its end with the launcher", p->origin[KEY_INIT]);

@@ -11,7 +11,7 @@
 #define FILE_WRITE (LL_WRITE_FILE | LL_TRUNCATE)
 #define DIR_WRITE (FILE_WRITE | LL_REMOVE_DIR | LL_REMOVE_FILE | LL_MAKE_DIR | LL_MAKE_REG | LL_MAKE_SOCK | LL_MAKE_FIFO | LL_MAKE_SYM | LL_REFER)
 
-static uint64_t handled_fs(unsigned abi)
+uint64_t landlock_handled(unsigned abi)
 {
 	uint64_t all = LL_REFER - 1;
 
@@ -141,6 +141,22 @@ static int ports(struct build *b, const struct port_list *l, uint64_t access, co
 	return 0;
 }
 
+/* What the lack of scopes leaves open. A kind of namespace of its own holds what the scope would. */
+static const char *without_scopes(const struct policy *p, bool never)
+{
+	bool net = p->ns[NS_NET].how != NS_NEW, pid = p->ns[NS_PID].how != NS_NEW;
+
+	if (never)
+		return "this kernel's Landlock has no scopes (6.12 has): the user's other processes can be signalled";
+	if (net && pid)
+		return "this kernel's Landlock has no scopes (6.12 has): processes outside may be signalled, and abstract sockets of the shared network be reached";
+	if (net)
+		return "this kernel's Landlock has no scopes (6.12 has): abstract sockets of the shared network can be reached";
+	if (pid)
+		return "this kernel's Landlock has no scopes (6.12 has): processes of the shared pid namespace may be signalled";
+	return "this kernel's Landlock has no scopes (6.12 has); the namespaces hold";
+}
+
 static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t scoped)
 {
 	const struct policy *p = b->policy;
@@ -154,8 +170,7 @@ static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t 
 	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP isn't covered, nor is listen(2) without bind, which takes a random port", p->origin[KEY_TCP_CONNECT]) < 0)
 		return -1;
 	return build_row(b, scoped ? ROW_ENFORCED : ROW_MISSING, "signal and abstract socket scope", "scoped", scoped ? "scoped" : "-", "Landlock",
-			 scoped ? NULL : never ? "this kernel's Landlock has no scopes (6.12 has): the user's other processes can be signalled"
-				       : "this kernel's Landlock has no scopes (6.12 has); the namespaces hold", p->origin[KEY_LANDLOCK]);
+			 scoped ? NULL : without_scopes(p, never), p->origin[KEY_LANDLOCK]);
 }
 
 int landlock_compile(struct build *b, const struct view *v)
@@ -163,7 +178,7 @@ int landlock_compile(struct build *b, const struct view *v)
 	const struct policy *p = b->policy;
 	unsigned abi = b->host->landlock_abi;
 	bool never = layer_never(b), files = never || p->landlock == LANDLOCK_FILES;
-	uint64_t net = 0, handled = files ? handled_fs(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
+	uint64_t net = 0, handled = files ? landlock_handled(abi) : 0, scoped = abi >= 6 ? LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL : 0;
 	struct op *op;
 
 	if (p->landlock == LANDLOCK_OFF && !never)
@@ -174,7 +189,11 @@ int landlock_compile(struct build *b, const struct view *v)
 	if (!abi && (never || p->strength[KEY_LANDLOCK] == STRENGTH_REQUIRED || p->tcp_connect.given || p->tcp_bind.given))
 		return error_set(b->error, ERR_LANDLOCK_MISSING, 38, "landlock_create_ruleset", never ? "userns = never" : "landlock", p->origin[KEY_LANDLOCK]);
 	if (!abi)
-		return build_row(b, ROW_MISSING, "Landlock", "scopes", "-", "-", "this kernel has none; the namespaces hold", p->origin[KEY_LANDLOCK]);
+		return build_row(b, ROW_MISSING, "Landlock", "scopes", "-", "-",
+				 p->ns[NS_NET].how == NS_NEW && p->ns[NS_PID].how == NS_NEW ? "this kernel has none; the namespaces hold"
+											    : without_scopes(p, never), p->origin[KEY_LANDLOCK]);
+	if (!scoped && p->landlock == LANDLOCK_SCOPES && p->strength[KEY_LANDLOCK] == STRENGTH_REQUIRED)
+		return error_set(b->error, ERR_LANDLOCK_SCOPES, 0, NULL, "landlock = scopes", p->origin[KEY_LANDLOCK]);
 	net |= p->tcp_connect.given ? LL_NET_CONNECT : 0;
 	net |= p->tcp_bind.given ? LL_NET_BIND : 0;
 	/* Without a network namespace `none` can only mean that no TCP port is allowed. */
@@ -201,7 +220,8 @@ int landlock_compile(struct build *b, const struct view *v)
 		return -1;
 	if (ports(b, &p->tcp_connect, LL_NET_CONNECT, p->origin[KEY_TCP_CONNECT]) < 0 || ports(b, &p->tcp_bind, LL_NET_BIND, p->origin[KEY_TCP_BIND]) < 0)
 		return -1;
-	if (!build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
+	/* Once restricted, a thread can't reach the others by a signal on every kernel. */
+	if (each_thread_compile(b) < 0 || !build_op(b, SECTION_LANDLOCK, OP_LANDLOCK_RESTRICT, NULL, p->origin[KEY_LANDLOCK]))
 		return -1;
 	return rows(b, files, never, net, scoped);
 }

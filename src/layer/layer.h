@@ -24,16 +24,27 @@ struct view_entry {
 struct view {
 	struct view_entry *entries;
 	size_t count, cap;
+	struct table index;         /* dst to index of entries */
 	const char *home, *cwd;     /* inside */
 	const char *const *env;     /* of the program */
 };
 int view_compile(struct build *b, struct view *v);
+/* Entry of this very path, len bytes of it; NULL = none. Valid until the next entry is added. */
+struct view_entry *view_at(const struct view *v, const char *dst, size_t len);
+struct view_entry *view_append(struct build *b, struct view *v, const struct view_entry *e);
+/* Parents first; to be called whenever an entry's place has changed. */
+int view_sort(struct build *b, struct view *v);
+/* Nearest entry above a path that is a file system of its own; NULL = the root. */
+const struct view_entry *view_under(const struct view *v, const char *path);
+int view_aliases(struct build *b, struct view *v);
+size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */
 /* Deepest entry at or above an inside path that decides what is there; NULL = only the empty root. */
 const struct view_entry *view_find(const struct view *v, const char *path);
 /* Host path of an inside path, NULL if it isn't shown from the host. */
 const char *view_host_path(struct build *b, const struct view *v, const char *inside);
 bool path_below(const char *path, const char *ancestor);      /* at or below */
 bool layer_has_mounts(const struct build *b);                 /* own mount namespace and a root to build */
+bool output_relayed(const struct build *b, unsigned fd);      /* fd 1, 2: a pipe to the launcher stands there */
 bool layer_never(const struct build *b);                      /* no user namespace: Landlock is the first line */
 
 /* ---- compile, in the order of the spine ---- */
@@ -43,6 +54,8 @@ int fds_place_compile(struct build *b);
 bool fds_caller_tty(const struct build *b);                   /* one of 0-2 is the caller's terminal */
 int ns_compile(struct build *b);
 int idmap_compile(struct build *b);
+int cgroup_compile(struct build *b);
+int limits_compile(struct build *b);
 int uts_compile(struct build *b);
 int timens_compile(struct build *b);
 int net_compile(struct build *b);
@@ -55,10 +68,17 @@ int rlimit_compile(struct build *b);
 int creds_compile(struct build *b);
 int caps_compile(struct build *b);
 int cwd_compile(struct build *b, const struct view *v);
+uint64_t landlock_handled(unsigned abi);                      /* every right to files that this version knows */
 int landlock_compile(struct build *b, const struct view *v);
+int each_thread_compile(struct build *b);                     /* enter.c: once, before the process gives up what reaches its threads */
 int verify_compile(struct build *b);
 int seccomp_compile(struct build *b);
 int exec_compile(struct build *b, const struct view *v);
+/* A process that confines itself: what can't be had in it is refused, what has no meaning there is left out. */
+int enter_check(struct build *b);
+int enter_choose(struct build *b);                            /* after ns_compile: here, or in a child */
+void enter_flag(struct build *b);                             /* what each thread must do for itself */
+bool layer_enters(const struct build *b);
 /* Environment first: PATH decides which program is meant. */
 int env_compile(struct build *b, struct view *v);
 /* Finds the program (host path and inside path); runs before the view is complete. */
@@ -83,13 +103,19 @@ struct child {
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */
 	int stdin_fd;               /* read end of the relay pipe, -1 = none */
+	int output[3];              /* 1, 2: write ends of the output pipes, all above 2; else none */
 	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
 	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */
 	bool small;                 /* started by the helper: the process that goes on is yet to be cloned */
+	int birth;                  /* cgroup that it is born in, -1 = the launcher's */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
+	unsigned loose;             /* descriptors that were left for the exec to close */
+	const struct rlimit *files; /* the caller's limit of descriptors, where the launcher raised it; else NULL */
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
+	bool one_of_many;           /* a thread that follows: what all share is left alone */
+	int (*fork)(void);          /* the C library's, where a program goes on that uses it; NULL = the system call */
 	struct hutch_error *error;
 };
 int child_wait_go(struct child *c);
@@ -98,6 +124,8 @@ int child_section(struct child *c, enum plan_section s);
 uint32_t child_id(const struct child *c, uint64_t id); /* the allocated id in place of its stand-in */
 /* PID 1 or subreaper: never returns. */
 void init_main(struct child *c, int payload, int gate) __attribute__((noreturn));
+/* A descriptor that is needed no more: the exec closes it, a call less for each. */
+void child_release(struct child *c, int fd);
 /* Tells the launcher of c->error. */
 void child_report(struct child *c);
 

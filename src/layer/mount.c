@@ -18,9 +18,9 @@ struct place {
 struct emit {
 	struct build *b;
 	const struct view *v;
-	const char **made;              /* directories that exist in our own file systems */
-	size_t made_count, made_cap;
+	struct table made;              /* what exists in our own file systems, and directories that are pinned */
 	bool whole_tree;                /* the root is a bound tree: rootfs, host-root */
+	bool grouped;                   /* what is read-only in our own root gets its attributes in one call */
 };
 
 static struct op *emit_op(struct emit *m, enum op_kind k, const char *path, const char *origin)
@@ -31,40 +31,21 @@ static struct op *emit_op(struct emit *m, enum op_kind k, const char *path, cons
 
 static struct place place_of(const struct emit *m, const char *dst)
 {
-	struct place p = { NULL, !m->whole_tree };
+	const struct view_entry *under = view_under(m->v, dst);
 
-	for (size_t i = 0; i < m->v->count; i++) {
-		const struct view_entry *e = &m->v->entries[i];
-		if (!path_below(dst, e->dst) || !strcmp(dst, e->dst) || e->kind == VIEW_SYMLINK)
-			continue;
-		if (p.under && strlen(e->dst) < strlen(p.under->dst))
-			continue;
-		if (e->kind == VIEW_DIR)
-			continue; /* a plain directory of its parent */
-		p.under = e;
-		p.own = e->kind == VIEW_TMPFS || e->kind == VIEW_DEV;
-	}
-	return p;
+	if (!under)
+		return (struct place){ NULL, !m->whole_tree };
+	return (struct place){ under, under->kind == VIEW_TMPFS || under->kind == VIEW_DEV };
 }
 
-static bool is_made(const struct emit *m, const char *dir)
+static bool is_made(const struct emit *m, const char *path)
 {
-	for (size_t i = 0; i < m->made_count; i++) {
-		if (!strcmp(m->made[i], dir))
-			return true;
-	}
-	return false;
+	return table_find(&m->made, path, strlen(path)) != NULL;
 }
 
-static int note_made(struct emit *m, const char *dir)
+static int note_made(struct emit *m, const char *path)
 {
-	const char **made = arena_grow(m->b->plan->arena, m->made, m->made_count, &m->made_cap, sizeof *made);
-
-	if (!made)
-		return error_nomem(m->b->error);
-	m->made = made;
-	m->made[m->made_count++] = dir;
-	return 0;
+	return table_put(&m->made, m->b->plan->arena, path, strlen(path), 1) ? 0 : error_nomem(m->b->error);
 }
 
 static int make_dir(struct emit *m, const char *dir, unsigned mode, const char *origin)
@@ -78,6 +59,13 @@ static int make_dir(struct emit *m, const char *dir, unsigned mode, const char *
 		return -1;
 	op->number[0] = mode;
 	return note_made(m, dir);
+}
+
+static int make_file(struct emit *m, const char *path, const char *origin)
+{
+	if (is_made(m, path))
+		return 0;
+	return emit_op(m, OP_MKFILE, path, origin) ? note_made(m, path) : -1;
 }
 
 /* Every missing directory above dst, within our own file system only. */
@@ -150,7 +138,6 @@ static int pin_parents(struct emit *m, const struct view_entry *e, const struct 
 static int prepare_point(struct emit *m, const struct view_entry *e, bool directory, uint32_t *walk)
 {
 	struct place p = place_of(m, e->dst);
-	struct op *op;
 
 	*walk = 0;
 	if (!p.own) {
@@ -162,14 +149,26 @@ static int prepare_point(struct emit *m, const struct view_entry *e, bool direct
 		return -1;
 	if (directory)
 		return make_dir(m, e->dst, 0755, e->origin) < 0 ? -1 : 1;
-	op = emit_op(m, OP_MKFILE, e->dst, e->origin);
-	return op ? 1 : -1;
+	return make_file(m, e->dst, e->origin) < 0 ? -1 : 1;
 }
 
 /* Root's sandboxes run as another id: the files of the caller must look like the program's own. */
 static bool wants_idmap(const struct build *b, const struct view_entry *e)
 {
 	return b->plan->allocate_id && b->plan->userns_new && b->host->mount_setattr && strcmp(e->origin, "system");
+}
+
+/* Can nobody but root put another file in its place? Then what is there at the launch is as good as what was seen. */
+static bool only_root_replaces(struct build *b, const char *path)
+{
+	for (size_t n = strlen(path);; n = path_above(path, n)) {
+		const char *part = n ? arena_strndup(b->plan->arena, path, n) : "/";
+		const struct host_file *f = part ? b->host->lookup(b->host, NULL, part) : NULL;
+		if (!f || f->errnum || f->uid != 0 || (f->mode & 022))
+			return false;
+		if (!n)
+			return true;
+	}
 }
 
 static int bind_source(struct emit *m, const struct view_entry *e, struct op *op)
@@ -180,6 +179,8 @@ static int bind_source(struct emit *m, const struct view_entry *e, struct op *op
 	op->path2 = e->src;
 	op->number[1] = e->host->dev;
 	op->number[2] = e->host->ino;
+	if (!strcmp(e->origin, "system") && only_root_replaces(b, e->src))
+		op->flags |= OPF_NOVERIFY;
 	if (!wants_idmap(b, e))
 		return 0;
 	slot = build_opened(b, OPENED_TREE, e->src, e->origin);
@@ -187,6 +188,7 @@ static int bind_source(struct emit *m, const struct view_entry *e, struct op *op
 		return -1;
 	struct opened *o = &b->plan->opened[slot];
 	o->recursive = !e->file;
+	o->attr_set = op->attr_set;
 	o->idmap = true;
 	o->idmap_from = b->host->euid;
 	o->idmap_from_gid = b->host->egid;
@@ -214,6 +216,12 @@ static int classic_submounts(struct emit *m, const struct view_entry *e, uint32_
 	return 0;
 }
 
+/* Read-only, in our own root, shown as its owner has it: one of those that share a change of attributes. */
+static bool is_grouped(const struct emit *m, const struct view_entry *e)
+{
+	return m->grouped && e->kind == VIEW_BIND && !e->rw && !e->noexec && !wants_idmap(m->b, e) && !view_under(m->v, e->dst);
+}
+
 static int emit_bind(struct emit *m, const struct view_entry *e)
 {
 	uint32_t walk, attr = ATTR_BASE | (e->rw ? 0 : U_MOUNT_ATTR_RDONLY) | (e->noexec ? U_MOUNT_ATTR_NOEXEC : 0);
@@ -226,6 +234,10 @@ static int emit_bind(struct emit *m, const struct view_entry *e)
 		return -1;
 	op->flags = walk | (e->file ? 0 : OPF_RECURSIVE);
 	op->attr_set = attr;
+	if (is_grouped(m, e)) {
+		op->flags |= OPF_GROUP;
+		op->attr_set = 0;
+	}
 	if (!m->b->host->mount_setattr)
 		op->flags = (op->flags & ~OPF_RECURSIVE) | OPF_CLASSIC;
 	if (bind_source(m, e, op) < 0)
@@ -234,6 +246,7 @@ static int emit_bind(struct emit *m, const struct view_entry *e)
 		return -1;
 	return build_row(m->b, ROW_ENFORCED, e->dst, e->rw ? "read-write" : "read-only",
 			 e->noexec ? (e->rw ? "read-write, noexec" : "read-only, noexec") : e->rw ? "read-write" : "read-only",
+			 op->flags & OPF_GROUP ? "bind mount, attributes set together with the root's" :
 			 m->b->host->mount_setattr ? "bind mount, attributes set before it is attached" : "bind mounts, one by one",
 			 (op->flags & OPF_OPENED) ? "owner shown as the program's (idmapped)" : NULL, e->origin);
 }
@@ -378,46 +391,50 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 	return build_row(m->b, ROW_ENFORCED, e->dst, "hidden", "hidden", directory ? "empty read-only tmpfs" : "empty unreadable file", NULL, e->origin);
 }
 
-static int emit_node(struct emit *m, const char *src, const char *dst, const char *origin)
+static int emit_link(struct emit *m, const char *text, const char *dst)
 {
 	struct op *op;
 
-	if (!emit_op(m, OP_MKFILE, dst, origin) || !(op = emit_op(m, OP_BIND, dst, origin)))
+	if (is_made(m, dst))
+		return 0;
+	if (note_made(m, dst) < 0 || !(op = emit_op(m, OP_SYMLINK, dst, "default")))
 		return -1;
-	op->path2 = src;
-	op->flags = OPF_NODE;
+	op->path2 = text;
 	return 0;
 }
 
-static int emit_link(struct emit *m, const char *text, const char *dst)
-{
-	struct op *op = emit_op(m, OP_SYMLINK, dst, "default");
+static const char *const nodes[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty" };
 
-	if (op)
-		op->path2 = text;
-	return op ? 0 : -1;
-}
-
-static int dev_minimal(struct emit *m, const struct view_entry *e)
+/* What /dev holds besides mounts: made while the root may still be written to. */
+static int dev_points(struct emit *m, const struct view_entry *e)
 {
-	static const char *const nodes[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty" };
 	static const char *const links[][2] = {
 		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" }, { "/proc/self/fd/1", "/dev/stdout" },
 		{ "/proc/self/fd/2", "/dev/stderr" }, { "pts/ptmx", "/dev/ptmx" },
 	};
-	struct op *op;
 
 	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
-		if (emit_node(m, nodes[i], nodes[i], e->origin) < 0)
+		if (make_file(m, nodes[i], e->origin) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < COUNT_OF(links); i++) {
 		if (emit_link(m, links[i][0], links[i][1]) < 0)
 			return -1;
 	}
-	if (make_dir(m, "/dev/pts", 0755, e->origin) < 0 || !(op = emit_op(m, OP_DEVPTS, "/dev/pts", e->origin)))
-		return -1;
-	if (make_dir(m, "/dev/shm", 0755, e->origin) < 0 || !(op = emit_op(m, OP_TMPFS, "/dev/shm", e->origin)))
+	return make_dir(m, "/dev/pts", 0755, e->origin) < 0 || make_dir(m, "/dev/shm", 0755, e->origin) < 0 ? -1 : 0;
+}
+
+static int dev_mounts(struct emit *m, const struct view_entry *e)
+{
+	struct op *op;
+
+	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
+		if (!(op = emit_op(m, OP_BIND, nodes[i], e->origin)))
+			return -1;
+		op->path2 = nodes[i];
+		op->flags = OPF_NODE;
+	}
+	if (!emit_op(m, OP_DEVPTS, "/dev/pts", e->origin) || !(op = emit_op(m, OP_TMPFS, "/dev/shm", e->origin)))
 		return -1;
 	op->attr_set = ATTR_BASE;
 	op->data = tmpfs_options(m->b, NULL, 01777);
@@ -448,7 +465,7 @@ static int emit_dev(struct emit *m, const struct view_entry *e)
 		op->attr_set = U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NOEXEC;
 		op->data = "mode=755,size=64k,nr_inodes=64";
 	}
-	if (dev_minimal(m, e) < 0)
+	if (dev_points(m, e) < 0 || dev_mounts(m, e) < 0)
 		return -1;
 	return build_row(m->b, ROW_ENFORCED, "/dev", "minimal", "null zero full random urandom tty, own pts and shm", "device binds, devpts, tmpfs", NULL, e->origin);
 }
@@ -458,14 +475,15 @@ static int hide_keys(struct emit *m, const struct view_entry *e)
 {
 	static const char *const lists[] = { "/proc/keys", "/proc/key-users" };
 
-	for (size_t i = 0; i < COUNT_OF(lists); i++) {
+	/* A kernel with keys has both. */
+	for (size_t i = 0; i < COUNT_OF(lists) && !m->b->host->peek(m->b->host, lists[0])->errnum; i++) {
 		struct op *op;
-		if (m->b->host->peek(m->b->host, lists[i])->errnum)
-			continue; /* a kernel without keys */
 		if (!(op = emit_op(m, OP_BIND, lists[i], e->origin)))
 			return -1;
 		op->path2 = "/dev/null";
 		op->flags = OPF_NODE;
+		if (m->grouped)
+			continue; /* closed by nodev, with the root's other read-only mounts */
 		if (!(op = emit_op(m, OP_ATTR, lists[i], e->origin)))
 			return -1;
 		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
@@ -631,14 +649,83 @@ static int emit_root(struct emit *m)
 		return error_set(b->error, ERR_MOUNT_ROOT, 0, NULL, "(no free directory to build at)", "default");
 	if (!(op = build_op(b, SECTION_MOUNT, OP_ROOT_TMPFS, at, "default")))
 		return -1;
-	op->data = "mode=755,size=16m,nr_inodes=65536";
+	op->data = m->v->count < 8192 ? "mode=755,size=16m,nr_inodes=65536"
+		: arena_printf(b->plan->arena, "mode=755,size=16m,nr_inodes=%zu", m->v->count * 8);
+	if (!op->data)
+		return error_nomem(b->error);
 	return build_row(b, ROW_ENFORCED, "/", "new", "a root of its own, read-only", "tmpfs, pivot_root", NULL, "default");
+}
+
+/* What is made rather than mounted goes into a root that is still writable. With content that is written aside and
+ * mounted elsewhere the root must stay so to the end. */
+static bool can_group(const struct emit *m)
+{
+	if (m->whole_tree || !m->b->host->mount_setattr)
+		return false;
+	for (size_t i = 0; i < m->v->count; i++) {
+		const struct view_entry *e = &m->v->entries[i];
+		if ((e->kind == VIEW_DATA || e->kind == VIEW_FD) && !place_of(m, e->dst).own)
+			return false;
+	}
+	return true;
+}
+
+/* Is all of this entry done before the root turns read-only? */
+static bool is_first(const struct emit *m, const struct view_entry *e)
+{
+	if (view_under(m->v, e->dst))
+		return false;
+	switch (e->kind) {
+	case VIEW_DIR: case VIEW_SYMLINK: case VIEW_DATA: case VIEW_FD: case VIEW_MASK: case VIEW_PROC: return true;
+	case VIEW_BIND: return is_grouped(m, e);
+	default: return false;
+	}
+}
+
+/* The mount point of an entry whose mount comes later. */
+static int early_point(struct emit *m, const struct view_entry *e)
+{
+	uint32_t walk;
+
+	if (view_under(m->v, e->dst))
+		return 0;
+	if (prepare_point(m, e, e->kind == VIEW_DEVICE || e->kind == VIEW_BIND ? !e->file : true, &walk) < 0)
+		return -1;
+	return e->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL ? dev_points(m, e) : 0;
+}
+
+static int close_root(struct emit *m)
+{
+	struct op *op = emit_op(m, OP_ATTR, ".", "default");
+
+	if (!op)
+		return -1;
+	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_RDONLY;
+	/* Before 5.12 this one attribute change is a classic remount of a mount that is ours alone. */
+	op->flags = m->grouped ? OPF_RECURSIVE : m->b->host->mount_setattr ? 0 : OPF_CLASSIC;
+	return 0;
+}
+
+/* First all that is read-only, and one change of attributes for it; then what is mounted on it. Parents first in both. */
+static int emit_grouped(struct emit *m)
+{
+	for (size_t i = 0; i < m->v->count; i++) {
+		const struct view_entry *e = &m->v->entries[i];
+		if ((is_first(m, e) ? emit_entry(m, e) : early_point(m, e)) < 0)
+			return -1;
+	}
+	if (close_root(m) < 0)
+		return -1;
+	for (size_t i = 0; i < m->v->count; i++) {
+		if (!is_first(m, &m->v->entries[i]) && emit_entry(m, &m->v->entries[i]) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 int mount_compile(struct build *b, const struct view *v)
 {
 	struct emit m = { .b = b, .v = v, .whole_tree = b->policy->rootfs || b->policy->host_root };
-	struct op *op;
 
 	if (!layer_has_mounts(b)) {
 		for (size_t i = 0; i < v->count; i++) {
@@ -652,16 +739,12 @@ int mount_compile(struct build *b, const struct view *v)
 		return error_set(b->error, ERR_MOUNT_NO_API, 38, "open_tree", "mounts", "default");
 	if (emit_root(&m) < 0)
 		return -1;
+	m.grouped = can_group(&m);
+	if (m.grouped)
+		return emit_grouped(&m);
 	for (size_t i = 0; i < v->count; i++) {
 		if (emit_entry(&m, &v->entries[i]) < 0)
 			return -1;
 	}
-	if (m.whole_tree)
-		return 0;
-	if (!(op = emit_op(&m, OP_ATTR, ".", "default")))
-		return -1;
-	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_RDONLY;
-	/* Before 5.12 this one attribute change is a classic remount of a mount that is ours alone. */
-	op->flags = b->host->mount_setattr ? 0 : OPF_CLASSIC;
-	return 0;
+	return m.whole_tree ? 0 : close_root(&m);
 }

@@ -26,7 +26,7 @@ bool layer_never(const struct build *b)
 {
 	enum ns_how how = b->policy->ns[NS_USER].how;
 
-	return how == NS_NEVER || (how == NS_TRY && userns_refused(b->host));
+	return how == NS_NEVER || (how == NS_TRY && (userns_refused(b->host) || (layer_enters(b) && b->host->threads > 1)));
 }
 
 bool layer_has_mounts(const struct build *b)
@@ -71,7 +71,7 @@ static int ns_never(struct build *b)
 			return -1;
 	}
 	return build_row(b, ROW_MISSING, "user namespace", chosen ? "never" : "try", "host", "Landlock and seccomp instead",
-			 chosen ? "asked for" : "this host refuses user namespaces", p->origin[KEY_USERNS]);
+			 chosen ? "asked for" : !userns_refused(b->host) ? "the process has more than one thread" : "this host refuses user namespaces", p->origin[KEY_USERNS]);
 }
 
 static int ns_join(struct build *b, int kind)

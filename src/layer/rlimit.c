@@ -16,11 +16,28 @@ static const char *number(struct build *b, uint64_t n)
 	return n == UINT64_MAX ? "unlimited" : arena_printf(b->plan->arena, "%llu", (unsigned long long)n);
 }
 
+/* In place of a cgroup; what the policy itself says of that limit is there already and stricter or named. */
+static int stand_in(struct build *b, int resource, uint64_t n, enum key_id key)
+{
+	struct op *op;
+
+	if (!n || b->policy->rlimits[resource].given)
+		return 0;
+	op = build_op(b, SECTION_RLIMIT, OP_RLIMIT, names[resource], b->policy->origin[key]);
+	if (!op)
+		return -1;
+	op->number[0] = (uint64_t)resource;
+	op->number[1] = op->number[2] = n;
+	return 0;
+}
+
 int rlimit_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
 	struct op *op;
 
+	if (stand_in(b, RLIMIT_NPROC, b->plan->limits.standin_nproc, KEY_PIDS) < 0 || stand_in(b, RLIMIT_DATA, b->plan->limits.standin_data, KEY_MEMORY) < 0)
+		return -1;
 	for (int i = 0; i < RLIMIT_KINDS; i++) {
 		const struct policy_rlimit *r = &p->rlimits[i];
 		if (!r->given || (r->soft_host && r->hard_host))

@@ -54,6 +54,12 @@ static int profile(struct build *b, const struct seccomp_want *w, struct filter 
 	return r;
 }
 
+/* The flag that gives the filter to every thread at once. */
+static uint64_t all_threads(const struct build *b)
+{
+	return b->plan->mode == PLAN_ENTER_HERE ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+}
+
 static int one(struct build *b, const struct seccomp_want *w)
 {
 	struct plan *p = b->plan;
@@ -77,6 +83,7 @@ static int one(struct build *b, const struct seccomp_want *w)
 	if (!op)
 		return -1;
 	op->number[0] = p->filter_count++;
+	op->number[1] = all_threads(b);
 	return build_row(b, ROW_ENFORCED, "system calls", f->name, f->name, arena_printf(p->arena, "seccomp filter, %zu instructions", f->count), notes, origin);
 }
 
@@ -124,6 +131,7 @@ static int add_own(struct build *b, const char *name, const struct sock_filter *
 	if (!op)
 		return -1;
 	op->number[0] = p->filter_count;
+	op->number[1] = all_threads(b);
 	p->filters[p->filter_count++] = (struct filter){ name, words, count };
 	return 0;
 }
@@ -156,6 +164,66 @@ static int stand_in(struct build *b)
 			 "without a network namespace there is no loopback either", b->policy->origin[KEY_USERNS]);
 }
 
+/* ---- on-denied = kill: the kernel asks the launcher, which answers with the end of the run ---- */
+static bool is_denial(uint32_t k)
+{
+	uint32_t action = k & SECCOMP_RET_ACTION_FULL, number = k & SECCOMP_RET_DATA;
+
+	if (action == SECCOMP_RET_KILL_PROCESS || action == SECCOMP_RET_KILL_THREAD || action == SECCOMP_RET_TRAP)
+		return true;
+	/* Other numbers say "not here" (ENOSYS), which programs are made to take. */
+	return action == SECCOMP_RET_ERRNO && (number == EPERM || number == EACCES);
+}
+
+static bool allows(const struct filter *f, int nr)
+{
+	struct seccomp_data d = { .nr = nr, .arch = NATIVE };
+
+	return filter_simulate(f->words, f->count, &d) == SECCOMP_RET_ALLOW;
+}
+
+/* What the child does between the filter and the program's start, the listener's hand-over included. */
+static const char *missing_call(const struct filter *f)
+{
+	static const char *const names[] = { "sendmsg", "close", "rt_sigprocmask", "write", "execve" };
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		if (!allows(f, syscall_number(NATIVE, names[i])))
+			return names[i];
+	}
+	return NULL;
+}
+
+static int ask_launcher(struct build *b)
+{
+	struct plan *p = b->plan;
+	const char *origin = b->policy->origin[KEY_ON_DENIED], *missing;
+	struct filter *f = &p->filters[0];
+	struct sock_filter *words;
+
+	if (p->filter_count != 1) {
+		error_set(b->error, ERR_SECCOMP_MANY, 0, NULL, "on-denied = kill", origin);
+		return error_detail(b->error, "the kernel lets one filter ask, and this run has %zu", p->filter_count);
+	}
+	words = arena_alloc(p->arena, f->count * sizeof *words);
+	if (!words)
+		return error_nomem(b->error);
+	for (size_t i = 0; i < f->count; i++) {
+		words[i] = f->words[i];
+		if (words[i].code == (BPF_RET | BPF_K) && is_denial(words[i].k))
+			words[i].k = SECCOMP_RET_USER_NOTIF;
+	}
+	f->words = words;
+	missing = missing_call(f);
+	if (missing) {
+		error_set(b->error, ERR_SECCOMP_LOAD, 0, NULL, "on-denied = kill", origin);
+		return error_detail(b->error, "this filter denies %s, which the start of the program itself needs", missing);
+	}
+	p->ops[p->op_count - 1].flags |= OPF_LISTEN;
+	p->listen = true;
+	return build_row(b, ROW_ENFORCED, "denied calls", "kill", "the run ends and the report names the call", "seccomp notification", NULL, origin);
+}
+
 int seccomp_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
@@ -165,6 +233,8 @@ int seccomp_compile(struct build *b)
 		return error_set(b->error, ERR_SECCOMP_MISSING, 22, "seccomp", "this kernel", p->origin[KEY_SECCOMP]);
 	if ((layer_never(b) && stand_in(b) < 0) || deny_compat(b) < 0)
 		return -1;
+	if (!p->seccomp_count && p->denied_kill)
+		return error_set(b->error, ERR_SECCOMP_MISSING, 0, NULL, "on-denied = kill", p->origin[KEY_ON_DENIED]);
 	if (!p->seccomp_count)
 		return build_row(b, ROW_OPEN, "system calls", "none", "all", "-", "no filter", p->origin[KEY_SECCOMP]);
 	/* In the order given: the built-in filters refuse listeners, not further filters. */
@@ -172,5 +242,5 @@ int seccomp_compile(struct build *b)
 		if (one(b, &p->seccomp[i]) < 0)
 			return -1;
 	}
-	return 0;
+	return p->denied_kill ? ask_launcher(b) : 0;
 }

@@ -4,8 +4,8 @@
 
 int signals_compile(struct build *b)
 {
-	/* Handlers are gone with the clone (CLONE_CLEAR_SIGHAND); ignored ones survive it and exec. */
-	for (unsigned n = 1; n <= 64; n++) {
+	/* A program that goes on keeps its own. Else handlers are gone with the clone (CLONE_CLEAR_SIGHAND); ignored ones survive it and exec. */
+	for (unsigned n = 1; n <= 64 && !layer_enters(b); n++) {
 		if (!(b->host->sig_ignored & (UINT64_C(1) << (n - 1))))
 			continue;
 		struct op *op = build_op(b, SECTION_SIGNALS, OP_SIGNAL_DEFAULT, NULL, "default");

@@ -14,6 +14,11 @@ int tty_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
 
+	if (layer_enters(b)) {
+		b->plan->shared_session = true;
+		return build_row(b, fds_caller_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "the process's own", "its own session and terminal", "-",
+				 fds_caller_tty(b) ? "typing into it (TIOCSTI) is stopped by the system call filter only" : NULL, p->origin[KEY_TTY]);
+	}
 	if (wants_pty(b)) {
 		b->plan->private_tty = true;
 		struct op *op = build_op(b, SECTION_TTY, OP_PTY, "/dev/ptmx", p->origin[KEY_TTY]);

@@ -4,7 +4,12 @@
 
 int verify_compile(struct build *b)
 {
-	struct op *op = build_op(b, SECTION_VERIFY, OP_VERIFY, NULL, "default");
+	struct op *op;
+
+	/* Init was closed to what it forked, and so is its copy: exec would have opened that again. */
+	if (b->plan->mode == PLAN_ENTER && !build_op(b, SECTION_VERIFY, OP_DUMPABLE, NULL, "default"))
+		return -1;
+	op = build_op(b, SECTION_VERIFY, OP_VERIFY, NULL, "default");
 
 	if (!op)
 		return -1;
@@ -15,7 +20,7 @@ int verify_compile(struct build *b)
 	if (b->policy->ns[NS_USER].how == NS_JOIN && !b->policy->user_given)
 		op->flags = OPF_NOVERIFY; /* of the ids: only the joined namespace knows them */
 	/* A hostile tree could name /proc/self/exe as the program: that is the launcher's own file, outside of it. */
-	if (b->policy->rootfs && !build_op(b, SECTION_VERIFY, OP_EXEC_CHECK, b->plan->exec_path, "default"))
+	if (b->policy->rootfs && !layer_enters(b) && !build_op(b, SECTION_VERIFY, OP_EXEC_CHECK, b->plan->exec_path, "default"))
 		return -1;
 	return 0;
 }

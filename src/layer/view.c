@@ -2,48 +2,24 @@
  * Runs in: parent. PURE (the host answers look-ups). */
 #include "layer/layer.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-bool path_below(const char *path, const char *ancestor)
+static struct view_entry *at(const struct view *v, const char *dst)
 {
-	size_t n = strlen(ancestor);
-
-	if (n == 1 && ancestor[0] == '/')
-		return true;
-	return !strncmp(path, ancestor, n) && (path[n] == '/' || !path[n]);
-}
-
-static struct view_entry *view_at(struct view *v, const char *dst)
-{
-	for (size_t i = 0; i < v->count; i++) {
-		if (!strcmp(v->entries[i].dst, dst))
-			return &v->entries[i];
-	}
-	return NULL;
+	return view_at(v, dst, strlen(dst));
 }
 
 /* Adds an entry unless a rule of a person's, or an earlier default, already decides that very path. */
 static struct view_entry *view_add(struct build *b, struct view *v, enum view_kind kind, const char *dst, const char *origin)
 {
-	static struct view_entry *const none = NULL;
-	struct view_entry *entries;
+	struct view_entry *there = dst ? at(v, dst) : NULL;
 
 	if (!dst) {
 		error_nomem(b->error);
-		return none;
-	}
-	if (view_at(v, dst))
-		return view_at(v, dst);
-	entries = arena_grow(b->plan->arena, v->entries, v->count, &v->cap, sizeof *entries);
-	if (!entries) {
-		error_nomem(b->error);
 		return NULL;
 	}
-	v->entries = entries;
-	entries[v->count] = (struct view_entry){ .kind = kind, .dst = dst, .origin = origin, .fd = -1 };
-	return &entries[v->count++];
+	return there ? there : view_append(b, v, &(struct view_entry){ .kind = kind, .dst = dst, .origin = origin, .fd = -1 });
 }
 
 static const struct host_file *look(struct build *b, const char *path)
@@ -55,7 +31,7 @@ static int bind_default(struct build *b, struct view *v, const char *path)
 {
 	const struct host_file *f = look(b, path);
 
-	if (f->errnum || view_at(v, path))
+	if (f->errnum || at(v, path))
 		return 0;
 	struct view_entry *e = view_add(b, v, VIEW_BIND, path, "system");
 	if (!e)
@@ -73,7 +49,7 @@ static int link_or_bind(struct build *b, struct view *v, const char *path)
 
 	if (!f)
 		return error_nomem(b->error);
-	if (f->errnum || view_at(v, path))
+	if (f->errnum || at(v, path))
 		return 0;
 	if (!f->link)
 		return bind_default(b, v, path);
@@ -86,7 +62,7 @@ static int link_or_bind(struct build *b, struct view *v, const char *path)
 
 static int data_default(struct build *b, struct view *v, const char *path, const char *text)
 {
-	if (view_at(v, path))
+	if (at(v, path))
 		return 0;
 	struct view_entry *e = text ? view_add(b, v, VIEW_DATA, path, "system") : NULL;
 	if (!e)
@@ -99,11 +75,11 @@ static int data_default(struct build *b, struct view *v, const char *path, const
 
 static int tmpfs_default(struct build *b, struct view *v, const char *path, unsigned mode)
 {
-	struct view_entry *e = view_at(v, path) ? NULL : view_add(b, v, VIEW_TMPFS, path, "default");
+	struct view_entry *e = at(v, path) ? NULL : view_add(b, v, VIEW_TMPFS, path, "default");
 
 	if (e)
 		e->mode = mode;
-	return view_at(v, path) ? 0 : -1;
+	return at(v, path) ? 0 : -1;
 }
 
 static int system_files(struct build *b, struct view *v)
@@ -152,7 +128,7 @@ static int private_places(struct build *b, struct view *v)
 
 	if (tmpfs_default(b, v, "/tmp", 01777) < 0)
 		return -1;
-	if (!view_at(v, "/var/tmp")) {
+	if (!at(v, "/var/tmp")) {
 		struct view_entry *e = view_add(b, v, VIEW_SYMLINK, "/var/tmp", "default");
 		if (!e)
 			return -1;
@@ -242,17 +218,6 @@ static int add_rules(struct build *b, struct view *v)
 	return 0;
 }
 
-const struct view_entry *view_find(const struct view *v, const char *path)
-{
-	const struct view_entry *best = NULL;
-
-	for (size_t i = 0; i < v->count; i++) {
-		if (path_below(path, v->entries[i].dst) && (!best || strlen(v->entries[i].dst) > strlen(best->dst)))
-			best = &v->entries[i];
-	}
-	return best;
-}
-
 /* Takes out "x/.." in place: the directories above a link of ours are ours, so words are enough. */
 static void without_dots(char *path)
 {
@@ -275,9 +240,9 @@ static const char *through_links(struct build *b, const struct view *v, const ch
 {
 	for (int hops = 0; hops < 16; hops++) {
 		const struct view_entry *link = NULL;
-		for (size_t i = 0; i < v->count; i++) {
-			const struct view_entry *e = &v->entries[i];
-			if (e->kind == VIEW_SYMLINK && path_below(path, e->dst) && strcmp(path, e->dst))
+		for (size_t n = path_above(path, strlen(path)); n; n = path_above(path, n)) {
+			const struct view_entry *e = view_at(v, path, n);
+			if (e && e->kind == VIEW_SYMLINK)
 				link = e;
 		}
 		if (!link)
@@ -322,7 +287,7 @@ static int default_cwd(struct build *b, struct view *v)
 
 	if (!cwd && !p->cwd && !p->rootfs && p->cwd_access != CWD_NONE)
 		return error_set(b->error, ERR_CWD_DELETED, 2 /* ENOENT */, "getcwd", ".", p->origin[KEY_CWD]);
-	if (p->cwd_access == CWD_NONE || !cwd || p->rootfs || p->host_root || view_at(v, cwd))
+	if (p->cwd_access == CWD_NONE || !cwd || p->rootfs || p->host_root || at(v, cwd))
 		return 0;
 	if (path_below(v->home, cwd) || (p->context.home && path_below(p->context.home, cwd)))
 		return 0;
@@ -354,7 +319,7 @@ static int show_program(struct build *b, struct view *v)
 	if (f->errnum || !S_ISREG(f->mode) || visible(b, v, path, f))
 		return 0;
 	const char *clean = look(b, path)->real;
-	if (!clean || view_at(v, clean))
+	if (!clean || at(v, clean))
 		return 0;
 	struct view_entry *e = view_add(b, v, VIEW_BIND, clean, "the program itself");
 	if (!e)
@@ -366,114 +331,33 @@ static int show_program(struct build *b, struct view *v)
 	return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-	const unsigned char *x = (const unsigned char *)((const struct view_entry *)a)->dst;
-	const unsigned char *y = (const unsigned char *)((const struct view_entry *)b)->dst;
-
-	/* '/' sorts before every other byte, so that a directory's children follow it directly. */
-	while (*x && *x == *y)
-		x++, y++;
-	int cx = !*x ? -1 : *x == '/' ? 0 : *x, cy = !*y ? -1 : *y == '/' ? 0 : *y;
-	return cx - cy;
-}
-
 /* Rules that lie behind our own links move to where the link leads; what is there already is dropped. */
 static int resolve_destinations(struct build *b, struct view *v)
 {
+	const char **moved = arena_alloc(b->plan->arena, (v->count + 1) * sizeof *moved);
 	size_t kept = 0;
 
+	if (!moved)
+		return error_nomem(b->error);
 	for (size_t i = 0; i < v->count; i++) {
-		struct view_entry *e = &v->entries[i];
+		const struct view_entry *e = &v->entries[i];
 		const char *dst = through_links(b, v, e->dst);
 		if (!dst)
 			return error_nomem(b->error);
-		if (strcmp(dst, e->dst)) {
-			struct view_entry moved = *e;
-			const struct view_entry *under = view_find(v, dst);
-			const char *host = under && under->kind == VIEW_BIND
-				? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
-			if (host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src))
-				continue; /* the very same file is there already, with the same right */
-			moved.dst = dst;
-			v->entries[kept++] = moved;
+		const struct view_entry *under = strcmp(dst, e->dst) ? view_find(v, dst) : NULL;
+		const char *host = under && under->kind == VIEW_BIND
+			? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
+		/* NULL: the very same file is there already, with the same right. */
+		moved[i] = host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
+	}
+	for (size_t i = 0; i < v->count; i++) {
+		if (!moved[i])
 			continue;
-		}
-		v->entries[kept++] = *e;
+		v->entries[kept] = v->entries[i];
+		v->entries[kept++].dst = moved[i];
 	}
 	v->count = kept;
-	qsort(v->entries, v->count, sizeof *v->entries, compare);
-	return 0;
-}
-
-/* One host tree under two names: the stricter right would be dodged through the looser name. */
-static int check_aliases(struct build *b, struct view *v)
-{
-	size_t n = v->count;
-
-	for (size_t i = 0; i < n; i++) {
-		for (size_t k = i + 1; k < n; k++) {
-			const struct view_entry *x = &v->entries[i], *y = &v->entries[k];
-			if (x->kind != VIEW_BIND || y->kind != VIEW_BIND || !x->named || !y->named || x->rw == y->rw)
-				continue;
-			if (x->host->dev == y->host->dev && x->host->ino == y->host->ino) {
-				error_set(b->error, ERR_MOUNT_ALIAS, 0, NULL, x->src, x->origin);
-				return error_detail(b->error, "%s (%s) and %s (%s, %s)", x->dst, x->rw ? "rw" : "ro", y->dst, y->rw ? "rw" : "ro", y->origin);
-			}
-		}
-	}
-	/* What is shown read-only is so under the name that a writable tree gives it, too. */
-	for (size_t i = 0; i < n; i++) {
-		const struct view_entry ro = v->entries[i];
-		if (ro.kind != VIEW_BIND || ro.rw || !ro.named)
-			continue;
-		for (size_t k = 0; k < n; k++) {
-			const struct view_entry *other = &v->entries[k];
-			if (other->kind != VIEW_BIND || !other->rw || !path_below(ro.src, other->src) || !strcmp(ro.src, other->src))
-				continue;
-			const char *also = arena_printf(b->plan->arena, "%s%s", other->dst, ro.src + strlen(other->src));
-			if (!also)
-				return error_nomem(b->error);
-			if (view_at(v, also))
-				continue; /* named itself: decided there */
-			struct view_entry *e = view_add(b, v, VIEW_BIND, also, ro.origin);
-			if (!e)
-				return -1;
-			*e = ro;
-			e->dst = also;
-		}
-	}
-	n = v->count;
-	qsort(v->entries, n, sizeof *v->entries, compare);
-	/* A masked file is masked under every other name that shows it. */
-	for (size_t i = 0; i < n; i++) {
-		if (v->entries[i].kind != VIEW_MASK)
-			continue;
-		const struct view_entry mask = v->entries[i];
-		struct view under = { .entries = v->entries, .count = i };
-		const char *host = view_host_path(b, &under, mask.dst);
-		for (size_t k = 0; host && k < n; k++) {
-			const struct view_entry *other = &v->entries[k];
-			if (other->kind != VIEW_BIND || !path_below(host, other->src))
-				continue;
-			const char *also = arena_printf(b->plan->arena, "%s%s", other->dst, host + strlen(other->src));
-			if (!also)
-				return error_nomem(b->error);
-			if (view_at(v, also) && view_at(v, also)->kind == VIEW_MASK)
-				continue;
-			if (view_at(v, also)) {
-				error_set(b->error, ERR_MOUNT_ALIAS, 0, NULL, host, mask.origin);
-				return error_detail(b->error, "masked at %s, shown at %s (%s)", mask.dst, also, view_at(v, also)->origin);
-			}
-			const char *origin = mask.origin;
-			struct view_entry *e = view_add(b, v, VIEW_MASK, also, origin);
-			if (!e)
-				return -1;
-			e->named = true;
-		}
-	}
-	qsort(v->entries, v->count, sizeof *v->entries, compare);
-	return 0;
+	return view_sort(b, v);
 }
 
 int view_compile(struct build *b, struct view *v)
@@ -489,7 +373,7 @@ int view_compile(struct build *b, struct view *v)
 		if ((!p->rootfs && identity_files(b, v) < 0) || private_places(b, v) < 0 || kernel_places(b, v) < 0)
 			return -1;
 	}
-	if (default_cwd(b, v) < 0 || exec_resolve(b, v) < 0 || show_program(b, v) < 0)
+	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
-	return resolve_destinations(b, v) < 0 ? -1 : check_aliases(b, v);
+	return resolve_destinations(b, v) < 0 ? -1 : view_aliases(b, v);
 }

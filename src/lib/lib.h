@@ -6,6 +6,7 @@
 #include <hutch/hutch.h>
 
 #include "front/front.h"
+#include "layer/filter.h"
 #include "plan/plan.h"
 #include "run/run.h"
 

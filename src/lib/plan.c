@@ -1,6 +1,6 @@
 /* Public plan: freeze, probe, compile; and spawn.
  * Runs in: parent. */
-#include "lib/lib.h"
+#include "lib/compile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,28 +65,32 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	c->environ = env;
 	/* A deleted directory, or one that can't be reached from the root, has no name to go by. */
 	c->cwd = getcwd(cwd, sizeof cwd) && cwd[0] == '/' ? arena_strdup(a, cwd) : NULL;
-	c->uid = (uint32_t)geteuid();
-	c->gid = (uint32_t)getegid();
 	return 0;
 }
 
-static int compile(const hutch_policy *p, bool full, hutch_plan *out, struct hutch_error *e)
+int lib_compile(const hutch_policy *p, bool full, bool enter, hutch_plan *out, struct hutch_error *e)
 {
 	struct draft draft;
 	struct policy_context context = { 0 };
 
 	if (copy_draft(&p->draft, &draft, &out->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &out->arena, e) < 0)
 		return -1;
-	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
-		return -1;
 	if ((full ? host_probe_full(&out->host, &out->arena, e) : host_probe(&out->host, &out->arena, e)) < 0)
+		return -1;
+	context.uid = out->host.euid;
+	context.gid = out->host.egid;
+	if (policy_freeze(&draft, &context, &out->policy, e) < 0)
 		return -1;
 	/* A choice that hangs on whether namespaces can be had needs the answer before the launch. */
 	if (!full && out->policy.ns[NS_USER].how == NS_TRY && host_probe_full(&out->host, &out->arena, e) < 0)
 		return -1;
 	if (!full && (out->policy.map == MAP_AUTO || out->policy.map == MAP_EXPLICIT))
 		host_probe_ids(&out->host);
-	return plan_compile(&out->policy, &out->host, &out->arena, &out->plan, e);
+	if (policy_limits(&out->policy))
+		host_probe_cgroups(&out->host, out->policy.cgroup_parent);
+	if (enter && host_probe_threads(&out->host, e) < 0)
+		return -1;
+	return (enter ? plan_compile_enter : plan_compile)(&out->policy, &out->host, &out->arena, &out->plan, e);
 }
 
 int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hutch_error *e)
@@ -97,7 +101,7 @@ int hutch_plan_new(const hutch_policy *p, bool full, hutch_plan **out, struct hu
 	if (!plan)
 		return error_nomem(e);
 	arena_init(&plan->arena);
-	if (compile(p, full, plan, e) < 0) {
+	if (lib_compile(p, full, false, plan, e) < 0) {
 		/* Symptoms of a known cause get its name and its remedy. */
 		if (e)
 			host_explain(e);

@@ -33,6 +33,7 @@ enum plan_section {
 	/* join */ \
 	X(SETNS, "setns") /* number[0] = slot of plan->opened, number[1] = CLONE_NEW* */ \
 	/* uts, time, net, sysctl */ \
+	X(CGROUPNS, "unshare-cgroup") /* after the launcher has put us into the cgroup */ \
 	X(HOSTNAME, "sethostname") X(DOMAINNAME, "setdomainname") \
 	X(TIMENS, "timens-offsets") /* path = text to write */ \
 	X(LOOPBACK_UP, "loopback-up") \
@@ -76,6 +77,8 @@ enum plan_section {
 	X(LANDLOCK_PATH, "landlock-path") /* path, number[0] = allowed access */ \
 	X(LANDLOCK_PORT, "landlock-port") /* number: port, access */ \
 	X(LANDLOCK_RESTRICT, "landlock-restrict") \
+	X(EACH_THREAD, "each-thread") /* number[0] = signal, number[1] = threads seen: the flagged operations, in every other thread */ \
+	X(DUMPABLE, "dumpable") /* a process that goes on is given back to its own user */ \
 	X(VERIFY, "verify") /* number: caps, uid, gid … what /proc/self/status must say */ \
 	X(EXEC_CHECK, "program-file") /* path leads, interpreters included, through no magic link of /proc */ \
 	X(SECCOMP, "seccomp") /* number[0] = index of plan->filters */ \
@@ -90,8 +93,11 @@ enum op_kind {
 #define OPF_RECURSIVE 1u   /* the attribute or bind covers submounts */
 #define OPF_WALK      2u   /* path lies in a bound tree: resolve with openat2(RESOLVE_IN_ROOT), not as own skeleton */
 #define OPF_OPENED    4u   /* the source is plan->opened[slot] (a detached copy made by the parent) */
-#define OPF_NOVERIFY  8u
+#define OPF_NOVERIFY  8u   /* the source isn't compared with what was seen: nobody but root could replace it */
 #define OPF_CLASSIC  16u   /* mount(2) with flags, for kernels without mount_setattr */
+#define OPF_LISTEN   64u   /* the filter's listener goes to the launcher */
+#define OPF_GROUP    128u  /* mount(2) alone: the attributes come with one change for a whole group */
+#define OPF_EACH_THREAD 256u /* the kernel keeps it for each thread: EACH_THREAD runs it in the others */
 #define OPF_NODE     32u   /* one device node: bound as it is, noexec by its file system */
 
 struct op {
@@ -111,6 +117,7 @@ struct opened {
 	enum opened_kind kind;
 	const char *path;
 	bool recursive, idmap;
+	uint64_t attr_set;          /* OPENED_TREE: MOUNT_ATTR_* that the launcher sets */
 	uint32_t idmap_from, idmap_from_gid, idmap_to, idmap_to_gid; /* owner on disk -> owner seen through the mount */
 	const char *origin;
 };
@@ -120,6 +127,36 @@ enum row_state { ROW_ENFORCED, ROW_WEAKER, ROW_MISSING, ROW_OPEN /* the user ask
 struct row {
 	const char *what, *asked, *got, *means, *why, *origin;
 	enum row_state state;
+};
+
+/* A cgroup of the run's own in one hierarchy: the launcher makes it before the clone. */
+struct cgroup_dir {
+	unsigned version;
+	const char *parent;         /* directory; NULL = a scope that systemd makes */
+	const char *enable;         /* version 2: what the parent must enable for it first ("+memory +pids"), NULL = nothing */
+	bool leave;                 /* version 2: the launcher goes to a leaf first, for then the parent may hold no process */
+	uint32_t controllers;       /* bit n = enum controller n is ruled or counted here */
+};
+/* value NULL: what the parent's file says. */
+struct cgroup_write { unsigned dir; const char *file, *value, *origin; };
+
+/* What the launcher watches over. 0 = no limit. */
+struct plan_limits {
+	uint64_t wall_ms, cpu_ms, grace_ms;
+	uint64_t memory;            /* the cgroup's limit, or what the stand-in watches for */
+	uint64_t pids;              /* of the program: init apart */
+	bool watch_memory;          /* no cgroup: the launcher adds up the processes */
+	bool output_limited;
+	uint64_t output_max;
+	uint64_t standin_nproc, standin_data; /* rlimits in place of a cgroup */
+};
+
+/* Which door the plan is for. */
+enum plan_mode {
+	PLAN_RUN,           /* a program that is started */
+	PLAN_ENTER,         /* this program goes on in a child, in new namespaces; the caller becomes its supervisor */
+	PLAN_ENTER_HERE,    /* this very process, all threads of it, without namespaces */
+	PLAN_NARROW,        /* the same, giving up more: no policy, nothing is closed */
 };
 
 struct filter { const char *name; const struct sock_filter *words; size_t count; };
@@ -137,6 +174,18 @@ struct plan {
 	struct filter filters[10]; /* eight of the policy, and up to two of our own */
 	size_t filter_count;
 
+	struct cgroup_dir *cgroups;
+	size_t cgroup_count, cgroup_cap;
+	struct cgroup_write *cgroup_writes;
+	size_t cgroup_write_count, cgroup_write_cap;
+	const char *cgroup_manager; /* the scope's systemd: "user", "system"; NULL = we make the cgroups ourselves */
+	bool late_cgroupns;         /* the cgroup namespace is made by the child once it is in its cgroup */
+	struct plan_limits limits;
+	bool relay_output[3];       /* 1, 2: through a pipe to the launcher */
+	const char *output_file[3];
+
+	enum plan_mode mode;
+	bool each_thread;           /* the operation is there */
 	uint64_t clone_flags;       /* CLONE_NEW* of the child's clone3 */
 	uint64_t unshare_flags;     /* after joining, or for the payload (time) */
 	bool userns_new, joins;
@@ -147,6 +196,7 @@ struct plan {
 	bool keep_identity;         /* root with host-root: ids and capabilities stay the caller's */
 	bool allocate_id;           /* root: one unprivileged id is taken for this run; outside = HUTCH_ID_ALLOCATED */
 	bool need_init, private_tty, shared_session, die_with_launcher;
+	bool listen;                /* denied system calls are told to the launcher */
 	bool relay_stdin;           /* stdin's file can't be reopened read-only: copied through a pipe */
 	uint32_t uid, gid;          /* the payload's, inside */
 	char *const *argv, *const *envp;
@@ -159,8 +209,12 @@ struct plan {
 /* PURE: same inputs, same plan. Fails with the key, its origin and the remedy when something that is
  * required can't be had on this host. */
 int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
+/* The same for a process that confines itself; h->threads says how many threads it has. */
+int plan_compile_enter(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e);
 void plan_print(const struct plan *p, struct text *out);       /* one line per operation, then the table */
 void plan_print_json(const struct plan *p, struct text *out);
+void plan_rows(const struct plan *p, struct text *out);        /* the effective table alone */
+void plan_rows_json(const struct plan *p, struct text *out);   /* as a JSON array */
 
 /* ---- for the layers' compile functions ---- */
 struct build { const struct policy *policy; struct host *host; struct plan *plan; struct hutch_error *error; };

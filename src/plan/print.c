@@ -83,6 +83,9 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	case OP_SIGNAL_DEFAULT: case OP_FD_NULL:
 		text_printf(t, " %llu", (unsigned long long)op->number[0]);
 		break;
+	case OP_EACH_THREAD:
+		text_printf(t, " %llu others, by signal %llu", (unsigned long long)op->number[1], (unsigned long long)op->number[0]);
+		break;
 	case OP_MKDIR: case OP_WRITE: case OP_UMASK: case OP_COPY:
 		text_printf(t, " mode=%04llo", (unsigned long long)op->number[0]);
 		break;
@@ -150,6 +153,8 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	attr_text(t, op->attr_set);
 	if (op->flags & OPF_RECURSIVE)
 		text_printf(t, " recursive");
+	if (op->flags & OPF_GROUP)
+		text_printf(t, " attributes-of-root");
 	if (op->flags & OPF_OPENED)
 		text_printf(t, " opened-by-launcher%s", p->opened[op->number[0]].idmap ? ",idmapped" : "");
 }
@@ -162,9 +167,36 @@ static void path_text(struct text *t, const char *s, bool inside)
 	text_quoted(t, s);
 }
 
+/* What the launcher does before the child exists. */
+static void cgroups_text(struct text *t, const struct plan *p)
+{
+	for (size_t i = 0; i < p->cgroup_count; i++) {
+		const struct cgroup_dir *d = &p->cgroups[i];
+		if (d->leave)
+			text_printf(t, "  %-12s leave-cgroup %s\n", "launcher", d->parent);
+		if (d->enable)
+			text_printf(t, "  %-12s enable-controllers %s/cgroup.subtree_control %s\n", "launcher", d->parent, d->enable);
+		text_printf(t, "  %-12s make-cgroup v%u ", "launcher", d->version);
+		if (d->parent)
+			text_quoted(t, d->parent);
+		else
+			text_printf(t, "a scope of the %s manager", p->cgroup_manager);
+		for (size_t k = 0; k < p->cgroup_write_count; k++) {
+			if (p->cgroup_writes[k].dir != i)
+				continue;
+			text_printf(t, "\n  %-12s set-limit %s = ", "launcher", p->cgroup_writes[k].file);
+			text_quoted(t, p->cgroup_writes[k].value ? p->cgroup_writes[k].value : "(as in the parent)");
+			if (p->cgroup_writes[k].origin && strcmp(p->cgroup_writes[k].origin, "default"))
+				text_printf(t, "  (%s)", p->cgroup_writes[k].origin);
+		}
+		text_printf(t, "\n");
+	}
+}
+
 void plan_print(const struct plan *p, struct text *out)
 {
 	text_printf(out, "operations:\n");
+	cgroups_text(out, p);
 	for (size_t i = 0; i < p->op_count; i++) {
 		const struct op *op = &p->ops[i];
 		bool mount = op->section == SECTION_MOUNT;
@@ -181,6 +213,11 @@ void plan_print(const struct plan *p, struct text *out)
 		text_printf(out, "\n");
 	}
 	text_printf(out, "effective:\n");
+	plan_rows(p, out);
+}
+
+void plan_rows(const struct plan *p, struct text *out)
+{
 	for (size_t i = 0; i < p->row_count; i++) {
 		const struct row *r = &p->rows[i];
 		text_printf(out, "  %-8s ", row_states[r->state]);
@@ -203,6 +240,25 @@ static void field(struct text *t, const char *name, const char *value, bool firs
 		text_printf(t, "null");
 }
 
+static void cgroup_json(struct text *out, const struct plan *p, size_t i)
+{
+	const struct cgroup_dir *d = &p->cgroups[i];
+	bool first = true;
+
+	text_printf(out, "%s{\"version\":%u", i ? "," : "", d->version);
+	field(out, "parent", d->parent, false);
+	field(out, "enable", d->enable, false);
+	text_printf(out, ",\"set\":{");
+	for (size_t k = 0; k < p->cgroup_write_count; k++) {
+		const struct cgroup_write *w = &p->cgroup_writes[k];
+		if (w->dir != i)
+			continue;
+		field(out, w->file, w->value, first);
+		first = false;
+	}
+	text_printf(out, "}}");
+}
+
 void plan_print_json(const struct plan *p, struct text *out)
 {
 	text_printf(out, "{\"operations\":[");
@@ -221,7 +277,17 @@ void plan_print_json(const struct plan *p, struct text *out)
 		text_printf(out, "}");
 		text_done(&d);
 	}
-	text_printf(out, "],\"effective\":[");
+	text_printf(out, "],\"cgroups\":[");
+	for (size_t i = 0; i < p->cgroup_count; i++)
+		cgroup_json(out, p, i);
+	text_printf(out, "],\"effective\":");
+	plan_rows_json(p, out);
+	text_printf(out, "}\n");
+}
+
+void plan_rows_json(const struct plan *p, struct text *out)
+{
+	text_printf(out, "[");
 	for (size_t i = 0; i < p->row_count; i++) {
 		const struct row *r = &p->rows[i];
 		text_printf(out, "%s{", i ? "," : "");
@@ -234,5 +300,5 @@ void plan_print_json(const struct plan *p, struct text *out)
 		field(out, "origin", r->origin, false);
 		text_printf(out, "}");
 	}
-	text_printf(out, "]}\n");
+	text_printf(out, "]");
 }

@@ -135,7 +135,7 @@ int policy_freeze(const struct draft *d, const struct policy_context *context, s
 	if (find_winners(&f, d) < 0 || sort_lines(&f, d) < 0)
 		return -1;
 	note_origins(&f);
-	if (freeze_scalars(&f) < 0 || freeze_limits(&f) < 0 || freeze_ids(&f) < 0 || freeze_privilege(&f) < 0 ||
+	if (freeze_scalars(&f) < 0 || freeze_limits(&f) < 0 || freeze_run(&f) < 0 || freeze_ids(&f) < 0 || freeze_privilege(&f) < 0 ||
 	    freeze_lists(&f) < 0 || freeze_paths(&f) < 0)
 		return -1;
 	return freeze_check(&f);

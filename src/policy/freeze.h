@@ -28,6 +28,12 @@ int parse_id(const char *s, uint32_t *out);  /* a uid or gid: 0..4294967294 */
 const char *value_of(const struct freeze *f, enum key_id key);
 bool line_beats(const struct draft_line *l, const struct draft_line *other);
 
+/* ---- freeze_scalar.c: the line that decides a key, or the table's default; checked values ---- */
+struct draft_line line_of(const struct freeze *f, enum key_id key);
+int get_bool(struct freeze *f, enum key_id key, bool *out);
+int get_choice(struct freeze *f, enum key_id key, unsigned *out); /* position in the range */
+int get_number(struct freeze *f, enum key_id key, uint64_t *out);
+
 /* ---- freeze_path.c ---- */
 /* Host path made absolute (~/ and relative ones), NULL = error set. */
 char *source_path(struct freeze *f, const struct draft_line *l, const char *text);
@@ -37,6 +43,7 @@ int freeze_paths(struct freeze *f);
 
 int freeze_scalars(struct freeze *f);   /* freeze_scalar.c */
 int freeze_limits(struct freeze *f);    /* freeze_limit.c: rlimits, clock offsets, umask */
+int freeze_run(struct freeze *f);       /* freeze_run.c: limits of the whole run, time, output */
 int freeze_ids(struct freeze *f);       /* freeze_ids.c: maps, user, groups */
 int freeze_privilege(struct freeze *f); /* freeze_caps.c: caps, securebits */
 int freeze_lists(struct freeze *f);     /* freeze_list.c: seccomp, ports, environment */

@@ -5,14 +5,14 @@
 #include <string.h>
 
 /* A default in the table is checked like anybody's line, so that it can't rot. */
-static struct draft_line line_of(const struct freeze *f, enum key_id key)
+struct draft_line line_of(const struct freeze *f, enum key_id key)
 {
 	if (f->winner[key])
 		return *f->winner[key];
 	return (struct draft_line){ .key = key, .value = key_rows[key].def, .origin = "default" };
 }
 
-static int get_bool(struct freeze *f, enum key_id key, bool *out)
+int get_bool(struct freeze *f, enum key_id key, bool *out)
 {
 	struct draft_line l = line_of(f, key);
 
@@ -33,7 +33,7 @@ static int word_index(const char *words, const char *word)
 	return -1;
 }
 
-static int get_choice(struct freeze *f, enum key_id key, unsigned *out)
+int get_choice(struct freeze *f, enum key_id key, unsigned *out)
 {
 	struct draft_line l = line_of(f, key);
 	int i = word_index(key_rows[key].range, l.value);
@@ -44,7 +44,7 @@ static int get_choice(struct freeze *f, enum key_id key, unsigned *out)
 	return 0;
 }
 
-static int get_number(struct freeze *f, enum key_id key, uint64_t *out)
+int get_number(struct freeze *f, enum key_id key, uint64_t *out)
 {
 	struct draft_line l = line_of(f, key);
 	const char *range = key_rows[key].range, *dots = strstr(range, "..");

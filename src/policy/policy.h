@@ -100,6 +100,15 @@ struct id_extent { uint32_t inside, outside, count; };
 enum id_map { MAP_OWN, MAP_ROOT, MAP_AUTO, MAP_SINGLE, MAP_EXPLICIT };
 struct policy_rlimit { bool given, soft_host, hard_host; uint64_t soft, hard; /* UINT64_MAX = unlimited */ };
 #define RLIMIT_KINDS 16
+/* Limits of a whole run that a cgroup holds. */
+enum limit_kind {
+	LIMIT_MEMORY, LIMIT_MEMORY_HIGH, LIMIT_MEMORY_LOW, LIMIT_MEMORY_MIN, LIMIT_SWAP, LIMIT_OOM_GROUP, LIMIT_CPUS /* thousandths */,
+	LIMIT_CPU_WEIGHT, LIMIT_CPU_BURST /* microseconds */, LIMIT_CPU_IDLE, LIMIT_PIDS, LIMIT_IO_WEIGHT, LIMIT_CPUSET_CPUS,
+	LIMIT_CPUSET_MEMS, LIMIT_KINDS
+};
+struct policy_limit { bool given; enum key_id key; uint64_t n; const char *text; };
+/* io-max: name = "MAJOR:MINOR", text = "rbps=…"; cgroup-set: name = file, text = value */
+struct named_limit { const char *name, *text, *origin; };
 enum env_kind { ENV_SET, ENV_PASS, ENV_UNSET };
 struct env_rule { enum env_kind kind; const char *name, *value; const char *origin; };
 enum seccomp_kind { SECCOMP_BUILTIN_DEFAULT, SECCOMP_BUILTIN_STRICT, SECCOMP_PROFILE_FILE };
@@ -171,6 +180,18 @@ struct policy {
 	bool init, die_with_launcher;
 	unsigned umask;
 	struct policy_rlimit rlimits[RLIMIT_KINDS]; /* index = RLIMIT_* of <sys/resource.h> */
+
+	struct policy_limit limits[LIMIT_KINDS];
+	struct named_limit *io_max, *cgroup_set;
+	size_t io_max_count, cgroup_set_count;
+	enum { CGROUP_AUTO, CGROUP_YES, CGROUP_NO } cgroup;
+	const char *cgroup_parent;           /* NULL = the caller's own */
+	bool limits_prefer;
+	uint64_t wall_ms, cpu_ms, grace_ms;  /* 0 = no limit, no grace */
+	bool output_limited;
+	uint64_t output_max;
+	const char *stdout_file, *stderr_file; /* absolute, NULL = the launcher's own descriptor */
+	bool denied_kill;                    /* a denied system call ends the run */
 };
 
 /* Checks every value and the combinations and fills *p (strings live in d->arena). PURE. */
@@ -179,6 +200,8 @@ int policy_freeze(const struct draft *d, const struct policy_context *context, s
 
 /* Is the number inside one that the key fd gives. */
 bool policy_places(const struct policy *p, int inside);
+/* Does it ask for something that a cgroup could hold or count? */
+bool policy_limits(const struct policy *p);
 
 /* Text of a shipped preset ("default", "strict", "view"), NULL if there is none of that name.
  * The first comment block is its statement: what it protects from and what not. */

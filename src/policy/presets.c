@@ -13,7 +13,7 @@ static const char preset_default[] =
 "# terminal, processes that outlive the run.\n"
 "# Does not protect from: reading the working directory and the system directories, a fault in the kernel\n"
 "# behind a permitted system call, side channels of the processor, using up processor time and memory (give\n"
-"# limits: --rlimit-as, --rlimit-cpu, --rlimit-nproc).\n"
+"# limits: --memory, --cpus, --pids, --wall-time).\n"
 "#\n"
 "# All of it stands as the defaults of the keys, see hutch-policy(5); so there is no line here.\n";
 
@@ -35,6 +35,29 @@ static const char preset_strict[] =
 "rlimit-core = 0\n"
 "rlimit-nofile = 256\n"
 "rlimit-nproc = 256\n";
+
+static const char preset_judge[] =
+"# judge: a submission that is run on one input and measured.\n"
+"#\n"
+"# Protects from: all that `strict` does, and: using more than its memory, processor time, time by the clock,\n"
+"# processes, output and files; each of these ends the run with its own word in the report (--report FILE), and so\n"
+"# does the first system call that the filter denies.\n"
+"# Does not protect from: a fault in the kernel behind a permitted system call, side channels of the processor,\n"
+"# a neighbour's use of caches and memory bandwidth in what is measured.\n"
+"# The limits are a start: give your own, --memory 64M --cpu-time 1s --wall-time 3s. Without a cgroup that is\n"
+"# delegated to the caller, memory and processor time are approximate, and the report says so.\n"
+"include = strict\n"
+"memory = 256M\n"
+"swap = 0\n"
+"pids = 64\n"
+"cpu-time = 2s\n"
+"wall-time = 10s\n"
+"output-max = 16M\n"
+"rlimit-fsize = 16M\n"
+"tmp-size = 64M\n"
+"on-denied = kill\n"
+"tty = none\n"
+"die-with-launcher = yes\n";
 
 static const char preset_view[] =
 "# view: only a changed view of the files, no security.\n"
@@ -66,7 +89,7 @@ static const char preset_view[] =
 "rlimit-core = host\n";
 
 static const struct { const char *name, *text; } presets[] = {
-	{ "default", preset_default }, { "strict", preset_strict }, { "view", preset_view },
+	{ "default", preset_default }, { "strict", preset_strict }, { "judge", preset_judge }, { "view", preset_view },
 };
 
 const char *preset_text(const char *name)

@@ -98,13 +98,13 @@ static int check_given(const struct policy *p, const struct hutch_fd *given, siz
 }
 
 /* The plan was made for what 0 to 2 were then. */
-int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_error *e)
+int fds_unchanged(const struct plan *plan, const struct host *h, struct hutch_error *e)
 {
 	static const char *const names[] = { "standard input", "standard output", "standard error" };
 
 	for (int fd = 0; fd < 3; fd++) {
 		struct stat st = { 0 };
-		if (policy_places(p, fd) || !h->fd_open[fd])
+		if (policy_places(plan->policy, fd) || !h->fd_open[fd] || plan->relay_output[fd])
 			continue;
 		if (fstat(fd, &st) == 0 ? (st.st_mode & S_IFMT) == (h->fd_mode[fd] & S_IFMT) && (!S_ISCHR(st.st_mode) || isatty(fd) == h->fd_tty[fd]) : errno != EBADF)
 			continue;
@@ -115,8 +115,10 @@ int fds_unchanged(const struct policy *p, const struct host *h, struct hutch_err
 	return 0;
 }
 
-int fds_hold(const struct policy *p, const struct hutch_run *r, int *held, struct hutch_error *e)
+int fds_hold(const struct plan *plan, const struct hutch_run *r, int *held, struct hutch_error *e)
 {
+	const struct policy *p = plan->policy;
+
 	if (check_given(p, r->given, r->given_count, e) < 0)
 		return -1;
 	for (size_t i = 0; i < p->fd_count; i++) {
@@ -124,6 +126,10 @@ int fds_hold(const struct policy *p, const struct hutch_run *r, int *held, struc
 		held[i] = hold(p, fd, p->fd_any_kind || (r->given_count && fd == r->exempt), e);
 		if (held[i] < 0)
 			return -1;
+		if (plan->mode != PLAN_RUN) {
+			close(held[i]);
+			held[i] = -1;
+		}
 	}
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct path_rule *rule = &p->rules[i];

@@ -18,11 +18,12 @@
 int id_allocate(uint32_t *id, struct hutch_error *e)
 {
 	struct stat st;
-	int fd = open(POOL_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	uint32_t start = (uint32_t)getpid() % HOST_ID_POOL_SIZE;
+	int fd = sys_openat(AT_FDCWD, POOL_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* Any will do; one that differs from run to run spares looking past the locks of others. */
+	uint32_t start = (uint32_t)clock_us() % HOST_ID_POOL_SIZE;
 
 	if (fd < 0)
-		return error_set(e, ERR_ID_LOCK, errno, "open", POOL_FILE, "default");
+		return error_set(e, ERR_ID_LOCK, -fd, "open", POOL_FILE, "default");
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != 0 || (st.st_mode & 077)) {
 		close(fd);
 		return error_set(e, ERR_ID_LOCK, EPERM, "fstat", POOL_FILE, "default");
@@ -57,12 +58,13 @@ static int write_proc(pid_t pid, const char *name, const char *text, size_t len,
 	int fd, saved = 0;
 
 	snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len)
+	fd = sys_openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(e, ERR_ID_MAP, -fd, "open", path, "map");
+	if (write(fd, text, len) != (ssize_t)len)
 		saved = errno;
-	if (fd >= 0)
-		close(fd);
-	return saved ? error_set(e, ERR_ID_MAP, saved, fd < 0 ? "open" : "write", path, "map") : 0;
+	close(fd);
+	return saved ? error_set(e, ERR_ID_MAP, saved, "write", path, "map") : 0;
 }
 
 static int write_map(pid_t pid, const char *name, const struct id_extent *x, size_t n, uint32_t allocated, struct hutch_error *e)

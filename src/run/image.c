@@ -4,12 +4,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 struct image { char *data; size_t len, cap; bool failed; };
 
 /* A pointer that is added to one of these must be packed below, or the child would follow it into nothing. */
 _Static_assert(sizeof(struct op) == 96, "pack the new member of struct op");
-_Static_assert(sizeof(struct child) == 128, "pack the new member of struct child");
+_Static_assert(sizeof(struct child) == 160, "pack the new member of struct child");
+_Static_assert(sizeof(struct plan) == 800, "pack the new member of struct plan, or clear it");
 
 /* Offset of len zeroed bytes. */
 static size_t reserve(struct image *m, size_t len)
@@ -106,6 +108,10 @@ static void put_plan(struct image *m, const struct plan *p, struct plan *out)
 	out->rows = NULL;
 	out->uid_extents = out->gid_extents = NULL;
 	out->exec_path = out->exec_host_path = NULL;
+	out->cgroups = NULL;
+	out->cgroup_writes = NULL;
+	out->cgroup_manager = NULL;
+	memset(out->output_file, 0, sizeof out->output_file);
 	out->policy = address(offsetof(struct image_header, policy));
 	out->ops = put_ops(m, p);
 	out->argv = put_strings(m, p->argv);
@@ -129,6 +135,8 @@ void *image_pack(const struct child *c, size_t *size)
 	child->slots = put(&m, c->slots, c->plan->opened_count * sizeof *c->slots);
 	child->held = put(&m, c->held, c->plan->policy->fd_count * sizeof *c->held);
 	child->keep = put(&m, c->keep, c->keep_count * sizeof *c->keep);
+	child->files = put(&m, c->files, sizeof *c->files);
+	child->fork = NULL; /* of the launcher's C library; it stands for programs that go on */
 	if (c->allocated_id) {
 		h.allocated_id = *c->allocated_id;
 		child->allocated_id = address(offsetof(struct image_header, allocated_id));

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <asm/ioctls.h>
 
@@ -17,12 +18,19 @@ struct init {
 	int control, signals, launcher, payload;
 	bool alone; /* PID 1 of its namespace: its end ends all */
 	bool follow;
+	const struct plan *plan;
 };
 
 static void clear(char *start, char *end)
 {
 	for (volatile char *s = start; s < end; s++)
 		*s = 0;
+}
+
+static void clear_words(struct child *c)
+{
+	clear(c->words.start, c->words.end);
+	clear(c->environment.start, c->environment.end);
 }
 
 static int drop_privilege(void)
@@ -34,12 +42,29 @@ static int drop_privilege(void)
 	return sys_capset(&h, d) < 0 ? sys_capset(&h, none) : 0;
 }
 
+/* Is one of the private file systems full? Their number and places are the plan's. */
+static bool disk_full(const struct plan *p)
+{
+	for (size_t k = p->section_start[SECTION_MOUNT]; k < p->section_start[SECTION_MOUNT + 1]; k++) {
+		const struct op *op = &p->ops[k];
+		char path[256] = "/";
+		struct statfs fs;
+		if (op->kind != OP_TMPFS || !op->path)
+			continue;
+		copy_bounded(path + 1, sizeof path - 1, op->path);
+		if (SYS2(SYS_statfs, path, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0))
+			return true;
+	}
+	return false;
+}
+
 static void report_end(struct init *i, const siginfo_t *s, const struct rusage *u)
 {
 	struct message m = {
 		.type = MSG_ENDED, .a = s->si_code, .b = s->si_status,
 		.user_us = u->ru_utime.tv_sec * 1000000LL + u->ru_utime.tv_usec,
 		.system_us = u->ru_stime.tv_sec * 1000000LL + u->ru_stime.tv_usec, .max_rss_kib = u->ru_maxrss,
+		.reserved = disk_full(i->plan),
 	};
 
 	sync_send(i->control, &m, -1);
@@ -153,8 +178,8 @@ static int hold_only(struct child *c, const int *held, size_t count, int *kept)
 		c->keep_count++;
 	}
 	c->keep = kept;
-	c->stdin_fd = -1;
-	return child_close_others(c);
+	c->stdin_fd = c->output[1] = c->output[2] = -1;
+	return child_close_from(c, 0);
 }
 
 /* What init needs before the program may run. A failure travels like any other of set-up. */
@@ -165,6 +190,8 @@ static int set_up(struct child *c, struct init *i, int gate)
 	uint64_t all = ~UINT64_C(0);
 	int r;
 
+	/* A program that goes on, held at the gate, has its own copy. */
+	clear_words(c);
 	/* Ignored, it would let the kernel reap what is to be waited for here; blocked it is since before the clone. */
 	r = (int)SYS4(SYS_rt_sigaction, SIGCHLD, &normal, NULL, 8);
 	if (r < 0)
@@ -176,9 +203,6 @@ static int set_up(struct child *c, struct init *i, int gate)
 	int held[] = { i->control, i->launcher, i->signals, c->id_lock, c->status, gate }, kept[COUNT_OF(held)] = { 0 };
 	if (hold_only(c, held, COUNT_OF(held), kept) < 0)
 		return -1;
-	r = sys_close_range(0, 2, 0);
-	for (int fd = 0; r < 0 && fd < 3; fd++)
-		sys_close(fd);
 	r = drop_privilege();
 	return r < 0 ? child_fail(c, NULL, ERR_CREDS_CAPS, r, "capset", "init") : 0;
 }
@@ -186,7 +210,7 @@ static int set_up(struct child *c, struct init *i, int gate)
 void init_main(struct child *c, int payload, int gate)
 {
 	struct init i = { .control = c->control, .launcher = c->launcher, .payload = payload,
-			  .alone = SYS0(SYS_getpid) == 1, .follow = c->plan->die_with_launcher };
+			  .alone = c->plan->clone_flags & U_CLONE_NEWPID, .follow = c->plan->die_with_launcher, .plan = c->plan };
 
 	if (set_up(c, &i, gate) < 0) {
 		child_report(c);
@@ -242,7 +266,7 @@ static int wait_at_gate(struct child *c, const struct op *op, const int gate[2])
 	do
 		n = sys_read(gate[0], &byte, 1);
 	while (n == -EINTR);
-	sys_close(gate[0]);
+	child_release(c, gate[0]);
 	return n == 1 ? 0 : child_fail(c, op, ERR_LAUNCH_HANDSHAKE, n < 0 ? (int)n : 0, "read", "init");
 }
 
@@ -252,8 +276,8 @@ static int split(struct child *c, const struct op *op)
 
 	/* Before the fork, or a fast program could look into init before it is closed. Exec makes the program's
 	 * own process dumpable again; its words are copies in the plan. */
-	clear(c->words.start, c->words.end);
-	clear(c->environment.start, c->environment.end);
+	if (c->plan->mode == PLAN_RUN)
+		clear_words(c);
 	pid = sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, pid, "prctl PR_SET_DUMPABLE", "init");
@@ -265,7 +289,7 @@ static int split(struct child *c, const struct op *op)
 	int gate[2], r = sys_pipe2(gate, O_CLOEXEC);
 	if (r < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, r, "pipe2", "init");
-	pid = (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	pid = c->fork ? c->fork() : (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");
 	if (pid > 0)

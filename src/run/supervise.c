@@ -23,7 +23,7 @@ static void close_fd(int *fd)
 }
 
 /* Slots of the array that hutch_run_pollfds() fills, in this order; the terminal's come last. */
-enum { POLL_CONTROL, POLL_PIDFD, POLL_STDIN, POLL_TTY };
+enum { POLL_CONTROL, POLL_PIDFD, POLL_STDIN, POLL_OUTPUT, POLL_TIMER = POLL_OUTPUT + 2, POLL_LISTENER, POLL_TTY };
 
 int hutch_run_pollfds(const hutch_run *r, struct pollfd *fds, int max)
 {
@@ -33,6 +33,9 @@ int hutch_run_pollfds(const hutch_run *r, struct pollfd *fds, int max)
 	own[POLL_CONTROL] = (struct pollfd){ r->control, POLLIN, 0 };
 	own[POLL_PIDFD] = (struct pollfd){ r->reaped ? -1 : r->pidfd, POLLIN, 0 };
 	own[POLL_STDIN] = (struct pollfd){ r->stdin_to, POLLOUT, 0 };
+	output_pollfds(r, own + POLL_OUTPUT);
+	own[POLL_TIMER] = (struct pollfd){ r->reaped ? -1 : r->watch.timer, POLLIN, 0 };
+	own[POLL_LISTENER] = (struct pollfd){ r->listener, POLLIN, 0 };
 	if (r->have_tty)
 		n += tty_pollfds(r->tty, own + POLL_TTY);
 	if (n > max)
@@ -92,13 +95,15 @@ static int on_message(struct hutch_run *r)
 	}
 	if (m.type == MSG_STOPPED) {
 		r->stopped = true;
-		return 2;
+		/* A launcher that is stopped too couldn't hold the program's children to their time. */
+		return r->plan->limits.wall_ms || r->plan->limits.cpu_ms ? 0 : 2;
 	}
 	if (m.type == MSG_ENDED) {
 		set_end(r, m.a, m.b);
 		r->report.user_us = m.user_us;
 		r->report.system_us = m.system_us;
 		r->report.max_rss_kib = m.max_rss_kib;
+		r->disk_full = m.reserved;
 	}
 	return 0;
 }
@@ -119,6 +124,9 @@ static void release(struct hutch_run *r)
 		set_end(r, CLD_KILLED, SIGKILL);
 		r->report.end = HUTCH_END_KILLED;
 	}
+	report_conclude(r);
+	watch_stop(r);
+	cgroup_remove(r);
 	if (r->have_tty)
 		tty_close(r->tty);
 	r->have_tty = false;
@@ -127,6 +135,7 @@ static void release(struct hutch_run *r)
 	close_fd(&r->control);
 	close_fd(&r->pidfd);
 	close_fd(&r->id_lock);
+	close_fd(&r->listener);
 }
 
 /* The host program ignores SIGCHLD, or waits for every child that it has. The pidfd still tells of the end, and
@@ -175,6 +184,7 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 		return 2;
 	}
 	hear_init(r);
+	report_usage(&r->report, &u);
 	if (!r->plan->need_init) {
 		set_end(r, s.si_code, s.si_status);
 		r->report.user_us = u.ru_utime.tv_sec * 1000000LL + u.ru_utime.tv_usec;
@@ -185,18 +195,35 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 	return 1;
 }
 
+/* The end is there when what the program wrote has been passed on, too. */
+static int ended(struct hutch_run *r, int reaped)
+{
+	static const struct pollfd none[2] = { { -1, 0, 0 }, { -1, 0, 0 } };
+
+	if (reaped != 1)
+		return reaped;
+	output_step(r, none);
+	return output_pending(r) ? 0 : 1;
+}
+
 int hutch_run_step(hutch_run *r, const struct pollfd *fds, int count, struct hutch_error *e)
 {
 	if (r->have_tty && count > POLL_TTY && tty_step(r->tty, fds + POLL_TTY, count - POLL_TTY, e) < 0)
 		return -1;
 	if (r->stdin_to >= 0 && count > POLL_STDIN && fds[POLL_STDIN].revents)
 		relay_stdin(r);
+	if (output_pending(r) && count > POLL_OUTPUT + 1)
+		output_step(r, fds + POLL_OUTPUT);
+	if (r->listener >= 0 && count > POLL_LISTENER && fds[POLL_LISTENER].revents)
+		denied_step(r);
+	if (count > POLL_TIMER && fds[POLL_TIMER].revents)
+		watch_step(r);
 	if (r->control >= 0 && count > POLL_CONTROL && fds[POLL_CONTROL].revents) {
 		int m = on_message(r);
 		if (m)
 			return m;
 	}
-	return reap(r, false, e);
+	return ended(r, reap(r, false, e));
 }
 
 int hutch_run_signal(hutch_run *r, int signal, struct hutch_error *e)
@@ -250,15 +277,15 @@ int hutch_run_kill(hutch_run *r, struct hutch_error *e)
 
 int hutch_run_wait(hutch_run *r, struct hutch_report *out, struct hutch_error *e)
 {
-	while (!r->reaped) {
+	while (!r->reaped || output_pending(r)) {
 		struct pollfd p[POLL_TTY + 3];
 		int n = hutch_run_pollfds(r, p, (int)COUNT_OF(p));
-		if (r->pidfd < 0 && r->control < 0) {
+		if (!r->reaped && r->pidfd < 0 && r->control < 0 && r->watch.timer < 0 && !output_pending(r)) {
 			if (reap(r, true, e) < 0)
 				return -1;
 			continue;
 		}
-		if (poll(p, (nfds_t)n, r->pidfd < 0 ? 50 : -1) < 0 && errno != EINTR)
+		if (poll(p, (nfds_t)n, r->reaped ? 10 : r->pidfd < 0 ? 50 : -1) < 0 && errno != EINTR)
 			return error_set(e, ERR_RUN_WAIT, errno, "poll", NULL, NULL);
 		if (hutch_run_step(r, p, n, e) < 0)
 			return -1;
@@ -285,5 +312,6 @@ void hutch_run_free(hutch_run *r)
 		tty_close(r->tty);
 	free(r->tty);
 	free(r->stdin_buffer);
+	output_done(r);
 	free(r);
 }

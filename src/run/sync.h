@@ -10,6 +10,7 @@ enum message_type {
 	MSG_GO = 0x48475031,  /* launcher -> child: ids are mapped, go on */
 	MSG_PID,              /* child -> launcher: a = pid of the process that goes on (after joining) */
 	MSG_PTY,              /* child -> launcher: carries the master of the private terminal */
+	MSG_LISTENER,         /* child -> launcher: carries the listener of denied system calls */
 	MSG_SIGNAL,           /* launcher -> init: a = signal for the program */
 	MSG_STOPPED,          /* init -> launcher: the program was stopped by signal a */
 	MSG_ENDED,            /* init -> launcher: a = CLD_* code, b = exit code or signal, times */
@@ -17,7 +18,7 @@ enum message_type {
 struct message {
 	uint32_t type;
 	int32_t a, b;
-	int32_t reserved;
+	int32_t reserved;     /* MSG_ENDED: a private file system was full */
 	int64_t user_us, system_us, max_rss_kib;
 };
 /* fd: a descriptor to pass along, -1 = none. 0 or -errno. */

@@ -50,6 +50,7 @@ struct u_open_how { uint64_t flags, mode, resolve; };
 struct u_clone_args {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
 };
+#define U_CLONE_INTO_CGROUP 0x200000000ull
 #define U_CLONE_PIDFD 0x1000ull
 #define U_CLONE_PARENT 0x8000ull
 #define U_CLONE_NEWTIME 0x80ull

@@ -118,8 +118,17 @@ static void kill_victim(void)
 		kill(t.tracees[i].pid, SIGKILL);
 		t.free = true;
 	}
-	if (t.free)
-		nanosleep(&moment, NULL);
+	if (!t.free)
+		return;
+	/* A child whose parent dies before it could tell of it is nobody's to name: it goes on like the rest. */
+	for (size_t i = t.count; i-- > 0;) {
+		struct tracee *p = &t.tracees[i];
+		if (p->held && !p->attached) {
+			ptrace(PTRACE_DETACH, p->pid, 0, 0);
+			forget(p->pid);
+		}
+	}
+	nanosleep(&moment, NULL);
 }
 
 static void at_call(struct tracee *p)
@@ -202,7 +211,7 @@ static void at_stop(struct tracee *p, int status)
 		at_call(p);
 		resume(p, 0);
 	} else if (!p->attached && sig == SIGSTOP) {
-		if (!p->known) {         /* its parent's event comes later and gives it its role */
+		if (!p->known && !t.free) { /* its parent's event comes later and gives it its role */
 			p->held = true;
 			return;
 		}

@@ -71,7 +71,7 @@ static void drain(hutch_channel *c)
 	require(buffer[4096] == 0x5a, "the buffer is not overrun");
 	require(f.fd_count == 0, "no descriptor without a frame");
 	if (r < 0) {
-		require(e.id == 803 || e.id == 804, "an error of the peer's");
+		require(e.id == 863 || e.id == 864, "an error of the peer's");
 		broken++;
 	}
 }

@@ -160,7 +160,7 @@ static void verb_calls(void)
 static void verb_hostile(void)
 {
 	static const struct { unsigned how, id; } ways[] = {
-		{ CRASH, 806 }, { HANG, 805 }, { EXIT, 806 }, { BIG, 803 }, { LIE, 803 }, { FDS, 803 }, { MEMORY, 806 },
+		{ CRASH, 866 }, { HANG, 865 }, { EXIT, 866 }, { BIG, 863 }, { LIE, 863 }, { FDS, 863 }, { MEMORY, 866 },
 	};
 	hutch_plan *plan = worker_plan();
 	hutch_worker *w = worker_of(plan, 100);
@@ -191,8 +191,8 @@ static void verb_hostile(void)
 	/* One that fails always isn't started for ever. */
 	w = worker_of(plan, 3);
 	for (int i = 0; i < 3; i++)
-		CHECK(call(w, EXIT, "", answer, &e) == 806, "%s", e.detail);
-	CHECK(call(w, ECHO, "", answer, &e) == 807, "E%04u %s", e.id, e.detail);
+		CHECK(call(w, EXIT, "", answer, &e) == 866, "%s", e.detail);
+	CHECK(call(w, ECHO, "", answer, &e) == 867, "E%04u %s", e.id, e.detail);
 	hutch_worker_free(w);
 	hutch_plan_free(plan);
 	printf("%zu ways\n", sizeof ways / sizeof *ways + 1);

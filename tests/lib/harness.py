@@ -6,6 +6,7 @@ before and removed afterwards. Standard library only.
 Runs in: the test process.
 """
 import atexit
+import ctypes
 import hashlib
 import json
 import os
@@ -23,10 +24,36 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 PREFIX = "hutcht"          # of the users that a suite makes
 BASE = "/srv"              # no place that hutch replaces by one of its own
 KINDS = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time")
+SLOW = float(os.environ.get("HUTCH_TEST_SLOW", "1"))      # how much slower than usual this machine is: limits grow with it
+
+
+def patient(seconds):
+    """A time limit that fits this machine."""
+    return seconds * SLOW
+
+
+def pause(seconds):
+    """Gives others that long to do something that can't be seen."""
+    time.sleep(patient(seconds))
+
+
+class Process(subprocess.Popen):
+    """Its limits are those of this machine."""
+
+    def communicate(self, input=None, timeout=None):
+        return super().communicate(input, timeout and patient(timeout))
+
+    def wait(self, timeout=None):
+        return super().wait(timeout and patient(timeout))
 
 
 class Skip(Exception):
     """The surroundings can't show this; printed and counted."""
+
+
+def landlock_abi():
+    """The version that this kernel's Landlock has; below 1: none."""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)
 
 
 class Result:
@@ -144,7 +171,7 @@ def with_tag(tag):
 
 
 def wait_until(condition, seconds=3.0, step=0.02):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + patient(seconds)
     while True:
         value = condition()
         if value or time.monotonic() > end:
@@ -253,8 +280,8 @@ class Suite:
             extra["preexec_fn"] = before
         kw.setdefault("stdout", subprocess.PIPE)
         kw.setdefault("stderr", subprocess.PIPE)
-        return subprocess.Popen(argv, cwd=cwd or self.scratch or c.work, env=c.environ() if env is None else env,
-                                stdin=stdin, pass_fds=fds, start_new_session=True, **extra, **kw)
+        return Process(argv, cwd=cwd or self.scratch or c.work, env=c.environ() if env is None else env,
+                       stdin=stdin, pass_fds=fds, start_new_session=True, **extra, **kw)
 
     def run(self, c, opts, cmd, verb="run", timeout=25, input=None, writes=False, **kw):
         """Starts hutch as c and waits. Unless writes, the case's own files must come out unchanged."""
@@ -415,10 +442,15 @@ def user_delete(name):
 
 
 def stale_users():
-    """Users of suites that were killed before they could clean up: their number is the suite's pid."""
+    """Users of suites that were killed before they could clean up. Their number is the suite's pid, but perhaps of
+    another pid namespace: so the home's age counts, too."""
     for p in pwd.getpwall():
         m = re.fullmatch(PREFIX + r"(\d+)", p.pw_name)
-        if m and not os.path.exists("/proc/" + m.group(1)):
+        try:
+            old = time.time() - os.stat(p.pw_dir).st_ctime > 3600
+        except OSError:
+            old = True
+        if m and old and not os.path.exists("/proc/" + m.group(1)):
             user_delete(p.pw_name)
 
 

@@ -7,13 +7,13 @@ import time
 
 import privilege
 import process
-from harness import KINDS, Skip, status_field, wait_until, with_tag
+from harness import KINDS, Skip, landlock_abi, status_field, wait_until, with_tag
 
 NEVER = ["--userns=never"]
 
 
 def ready():
-    if privilege.landlock_abi() < 1:
+    if landlock_abi() < 1:
         raise Skip("this kernel has no Landlock")
 
 
@@ -88,7 +88,7 @@ def unhidable(s, c):
 
 def signals_in(s, c):
     ready()
-    if privilege.landlock_abi() < 6:
+    if landlock_abi() < 6:
         raise Skip("Landlock of this kernel has no scopes")
     p = subprocess.Popen(["sleep", "30"], **c.popen_args())
     name = "hutch-never-%d" % os.getpid()

@@ -7,7 +7,7 @@ import platform
 import socket
 import struct
 
-from harness import Skip
+from harness import Skip, landlock_abi
 
 SETS = ("inh", "prm", "eff", "bnd", "amb")
 
@@ -187,12 +187,6 @@ def filter_stack(s, c):
     r = s.see(c, ["--seccomp=default", "--seccomp", path], "rs uname buf", "rs unshare 0x10000000", "rs clone3 buf 88", "status Seccomp_filters")
     assert r.one("rs:uname") == "-1 EXDEV" and r.one("rs:unshare").startswith("-1 EPERM") and r.one("rs:clone3") == "-1 ENOSYS", r
     assert int(r.one("Seccomp_filters")) >= 2, r
-
-
-def landlock_abi():
-    import ctypes
-    libc = ctypes.CDLL(None, use_errno=True)
-    return libc.syscall(444, None, 0, 1)
 
 
 def landlock_files(s, c):

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 
-from harness import Skip, parse_json, status_of, wait_until, with_tag
+from harness import parse_json, patient, pause, Skip, status_of, wait_until, with_tag
 
 
 def names(r):
@@ -237,7 +237,7 @@ def launcher_killed_kept(s, c):
     p.kill()
     p.wait()
     p.stdout.close(), p.stderr.close()     # the survivor holds the other ends
-    time.sleep(0.5)
+    pause(0.5)
     left = with_tag(tag)
     for pid in left:
         try:
@@ -405,7 +405,7 @@ def terminal(s, c):
         p = s.popen(c, [], [s.inside, "tty", ",", "fds", ",", "stat", "/dev/pts/0"], stdin=slave, stdout=slave, stderr=slave, before=control)
         text = b""
         os.set_blocking(master, False)
-        end = time.monotonic() + 10
+        end = time.monotonic() + patient(10)
         while time.monotonic() < end:
             try:
                 text += os.read(master, 65536)

@@ -1,4 +1,4 @@
-/* Unit tests of src/base: arena, text, errors, numbers.
+/* Unit tests of src/base: arena, table, text, errors, numbers.
  * Runs in: tests. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,6 +65,37 @@ static void arena_grow_keeps_items(void **state)
 	for (int i = 0; i < 5000; i++)
 		assert_int_equal(items[i], i);
 	assert_null(arena_grow(&a, NULL, SIZE_MAX / 2, &cap, 16));
+	arena_done(&a);
+}
+
+static void table_holds_thousands(void **state)
+{
+	struct arena a;
+	struct table t = { 0 };
+	(void)state;
+
+	arena_init(&a);
+	assert_null(table_find(&t, "x", 1));
+	for (size_t i = 0; i < 5000; i++) {
+		char *key = arena_printf(&a, "/some/place/%zu", i);
+		assert_true(table_put(&t, &a, key, strlen(key), i));
+	}
+	assert_int_equal(t.count, 5000);
+	for (size_t i = 0; i < 5000; i++) {
+		char *key = arena_printf(&a, "/some/place/%zu", i);
+		assert_non_null(table_find(&t, key, strlen(key)));
+		assert_int_equal(*table_find(&t, key, strlen(key)), i);
+		/* The length counts: a beginning of a key is another key. */
+		assert_null(table_find(&t, key, strlen("/some/place")));
+	}
+	assert_true(table_put(&t, &a, "/some/place/7", strlen("/some/place/7"), 1));
+	assert_int_equal(*table_find(&t, "/some/place/7", strlen("/some/place/7")), 1);
+	assert_int_equal(t.count, 5000);
+	assert_true(table_put(&t, &a, "", 0, 9));
+	assert_int_equal(*table_find(&t, "zzz", 0), 9);
+	table_clear(&t);
+	assert_int_equal(t.count, 0);
+	assert_null(table_find(&t, "/some/place/7", strlen("/some/place/7")));
 	arena_done(&a);
 }
 
@@ -225,6 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_gives_zeroed_aligned_memory), cmocka_unit_test(arena_strings), cmocka_unit_test(arena_grow_keeps_items),
+		cmocka_unit_test(table_holds_thousands),
 		cmocka_unit_test(text_grows_and_escapes), cmocka_unit_test(utf8), cmocka_unit_test(numbers), cmocka_unit_test(sizes),
 		cmocka_unit_test(times_and_bools), cmocka_unit_test(error_table_is_sorted_and_complete), cmocka_unit_test(error_text_form),
 		cmocka_unit_test(error_fields_are_cut),

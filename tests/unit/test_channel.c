@@ -19,7 +19,7 @@
 
 #include <hutch/channel.h>
 
-enum { PEER = 803, CLOSED = 804 };
+enum { PEER = 863, CLOSED = 864 };
 
 struct fixture { hutch_channel *c; int peer, fds; char data[HUTCH_FRAME_MAX]; struct hutch_frame f; struct hutch_error e; };
 
@@ -120,10 +120,10 @@ static void frames(void **state)
 	assert_int_equal(hutch_channel_next(peer, &f, 1000, &x->e), 1);
 	assert_true(f.len == 65536 && back[65535] == 'a');
 	assert_int_equal(hutch_channel_send(x->c, 1, x->data, 65537, NULL, 0, &x->e), -1);
-	assert_int_equal(x->e.id, 801);
+	assert_int_equal(x->e.id, 861);
 	x->f.size = 100;
 	assert_int_equal(hutch_channel_receive(x->c, &x->f, &x->e), -1);
-	assert_int_equal(x->e.id, 802);
+	assert_int_equal(x->e.id, 862);
 	hutch_channel_free(peer);
 }
 
@@ -328,7 +328,7 @@ static void bad_ends(void **state)
 	const int bad[] = { stream[0], p[0], inet, -1, 9999 };
 	for (size_t i = 0; i < 5; i++) {
 		assert_int_equal(hutch_channel_open(bad[i], NULL, &c, &x->e), -1);
-		assert_true(x->e.id == 800 && !c);
+		assert_true(x->e.id == 860 && !c);
 	}
 	assert_int_equal(hutch_channel_open(x->peer, &big, &c, &x->e), -1);
 	assert_int_equal(hutch_channel_open(x->peer, &many, &c, &x->e), -1);

@@ -209,7 +209,7 @@ static void bad_files(void **state)
 	alarm(0);
 	f = fopen(path_of(x, "big"), "w");
 	assert_non_null(f);
-	assert_int_equal(ftruncate(fileno(f), (4 << 20) + 1), 0);
+	assert_int_equal(ftruncate(fileno(f), (16 << 20) + 1), 0);
 	fclose(f);
 	failed(x, front_policy_file(&x->draft, path_of(x, "big"), 1, &x->error), ERR_POLICY_FILE, "", "too large");
 	failed(x, front_policy_file(&x->draft, "strct", 1, &x->error), ERR_POLICY_FILE, "", "did you mean the preset strict?");

@@ -1,0 +1,77 @@
+/* How a run ended and what it used: read after the last process is gone, from the kernel's own books.
+ * Runs in: parent. */
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "run/run.h"
+
+#define BLOCK 512 /* getrusage(2) counts these */
+
+void report_clear(struct hutch_report *p)
+{
+	*p = (struct hutch_report){
+		.tree_user_us = -1, .tree_system_us = -1, .minor_faults = -1, .major_faults = -1, .voluntary_switches = -1,
+		.involuntary_switches = -1, .read_bytes = -1, .write_bytes = -1, .cgroup_cpu_us = -1, .seen_cpu_us = -1, .memory_peak = -1, .swap_peak = -1,
+		.pids_peak = -1, .oom_kills = -1, .memory_hits = -1, .pids_hits = -1, .throttled_periods = -1, .throttled_us = -1,
+		.stdout_bytes = -1, .stderr_bytes = -1, .denied_call = -1,
+	};
+}
+
+static int64_t micro(const struct timeval *t)
+{
+	return t->tv_sec * 1000000LL + t->tv_usec;
+}
+
+void report_usage(struct hutch_report *p, const struct rusage *u)
+{
+	p->tree_user_us = micro(&u->ru_utime);
+	p->tree_system_us = micro(&u->ru_stime);
+	p->minor_faults = u->ru_minflt;
+	p->major_faults = u->ru_majflt;
+	p->voluntary_switches = u->ru_nvcsw;
+	p->involuntary_switches = u->ru_nivcsw;
+	p->read_bytes = u->ru_inblock * (int64_t)BLOCK;
+	p->write_bytes = u->ru_oublock * (int64_t)BLOCK;
+}
+
+static bool rlimited(const struct hutch_run *r, int resource)
+{
+	const struct policy_rlimit *l = &r->plan->policy->rlimits[resource];
+
+	return l->given && !l->soft_host && l->soft != UINT64_MAX;
+}
+
+/* The word. What the launcher did itself comes first; then what the kernel says; a limit that only made calls fail
+ * counts when the program took it badly. */
+static enum hutch_end conclude(const struct hutch_run *r)
+{
+	const struct hutch_report *p = &r->report;
+	bool badly = p->end != HUTCH_END_EXITED || p->exit_code;
+
+	if (r->watch.why != HUTCH_END_NONE)
+		return r->watch.why;
+	if (p->end == HUTCH_END_SIGNALLED && p->signal == SIGXFSZ && rlimited(r, RLIMIT_FSIZE))
+		return HUTCH_END_FILE_SIZE;
+	if (p->end == HUTCH_END_SIGNALLED && p->signal == SIGXCPU && rlimited(r, RLIMIT_CPU))
+		return HUTCH_END_CPU_TIME;
+	if (badly && p->oom_kills > 0)
+		return HUTCH_END_MEMORY;
+	if (badly && p->pids_hits > 0)
+		return HUTCH_END_PIDS;
+	if (badly && r->disk_full)
+		return HUTCH_END_DISK;
+	return p->end;
+}
+
+void report_conclude(struct hutch_run *r)
+{
+	struct hutch_report *p = &r->report;
+
+	cgroup_usage(r, p);
+	for (int i = 1; i < 3; i++) {
+		if (r->plan->relay_output[i])
+			*(i == 1 ? &p->stdout_bytes : &p->stderr_bytes) = (int64_t)r->output[i].count;
+	}
+	p->end = conclude(r);
+}

@@ -1,0 +1,204 @@
+/* hutch-scope: asks a systemd manager for a transient scope around one process and prints its cgroup directory.
+ * A program of its own, started only for a limit that needs it: libsystemd stays off the path of a plain run.
+ * Runs in: a process of its own, child of the launcher.
+ *
+ *   hutch-scope user|system PID
+ *
+ * Standard output: the directory and status 0, or what went wrong and status 1. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <systemd/sd-bus.h>
+
+#define SERVICE "org.freedesktop.systemd1"
+#define MANAGER "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"
+#define DEADLINE_US 20000000u /* a busy machine's manager takes seconds; the launcher's own deadline is longer */
+
+static int fail(const char *what, const char *why)
+{
+	printf("%s: %s\n", what, why);
+	return 1;
+}
+
+static int fail_bus(const char *what, const sd_bus_error *e, int r)
+{
+	return fail(what, e->message ? e->message : strerror(-r));
+}
+
+struct job { const char *path; bool done, good; };
+
+static int on_removed(sd_bus_message *m, void *data, sd_bus_error *e)
+{
+	struct job *job = data;
+	const char *path, *unit, *result;
+	uint32_t id;
+
+	(void)e;
+	if (sd_bus_message_read(m, "uoss", &id, &path, &unit, &result) < 0 || !job->path || strcmp(path, job->path))
+		return 0;
+	job->done = true;
+	job->good = !strcmp(result, "done");
+	return 0;
+}
+
+static int add_flag(sd_bus_message *m, const char *name)
+{
+	return sd_bus_message_append(m, "(sv)", name, "b", 1);
+}
+
+/* All accounting on, so that the manager enables every controller that it may hand down. */
+static int add_properties(sd_bus_message *m, uint32_t pid)
+{
+	static const char *const flags[] = { "Delegate", "CPUAccounting", "MemoryAccounting", "TasksAccounting", "IOAccounting" };
+	int r = sd_bus_message_open_container(m, 'a', "(sv)");
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "Description", "s", "hutch sandbox");
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, pid);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
+	for (size_t i = 0; r >= 0 && i < sizeof flags / sizeof *flags; i++)
+		r = add_flag(m, flags[i]);
+	return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int start_scope(sd_bus *bus, const char *unit, uint32_t pid, sd_bus_message **reply, sd_bus_error *e)
+{
+	sd_bus_message *m = NULL;
+	int r = sd_bus_message_new_method_call(bus, &m, SERVICE, MANAGER, "StartTransientUnit");
+
+	if (r >= 0)
+		r = sd_bus_message_append(m, "ss", unit, "fail");
+	if (r >= 0)
+		r = add_properties(m, pid);
+	if (r >= 0)
+		r = sd_bus_message_append(m, "a(sa(sv))", 0);
+	if (r >= 0)
+		r = sd_bus_call(bus, m, DEADLINE_US, e, reply);
+	sd_bus_message_unref(m);
+	return r;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+static int wait_for(sd_bus *bus, struct job *job)
+{
+	uint64_t end = now_us() + DEADLINE_US;
+
+	while (!job->done) {
+		int r = sd_bus_process(bus, NULL);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			continue;
+		if (now_us() >= end)
+			return -ETIMEDOUT;
+		r = sd_bus_wait(bus, end - now_us());
+		if (r < 0 && r != -EINTR)
+			return r;
+	}
+	return job->good ? 0 : -ECANCELED;
+}
+
+/* Where version 2 of cgroups is mounted: "/sys/fs/cgroup", or below it on a hybrid host. */
+static bool find_mount(char *out, size_t size)
+{
+	char line[4096], at[4096];
+	FILE *f = fopen("/proc/self/mountinfo", "re");
+	bool found = false;
+
+	while (f && !found && fgets(line, sizeof line, f)) {
+		if (!strstr(line, " - cgroup2 ") || sscanf(line, "%*s %*s %*s %*s %4095s", at) != 1 || strlen(at) >= size)
+			continue;
+		strcpy(out, at);
+		found = true;
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static int print_directory(sd_bus *bus, const char *unit)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *object;
+	char *group = NULL, mount[4096];
+	int r = sd_bus_call_method(bus, SERVICE, MANAGER, "GetUnit", &e, &reply, "s", unit);
+
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "o", &object);
+	if (r >= 0)
+		r = sd_bus_get_property_string(bus, SERVICE, object, "org.freedesktop.systemd1.Scope", "ControlGroup", &e, &group);
+	if (r < 0)
+		return fail_bus("reading the scope's cgroup", &e, r);
+	if (!group || !*group || !find_mount(mount, sizeof mount))
+		return fail("reading the scope's cgroup", "there is none");
+	printf("%s%s\n", mount, group);
+	free(group);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&e);
+	return 0;
+}
+
+static int run(sd_bus *bus, uint32_t pid)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	struct job job = { 0 };
+	char unit[128];
+	int r;
+
+	snprintf(unit, sizeof unit, "hutch-%u-%llx.scope", pid, (unsigned long long)now_us());
+	/* Before the call, or a fast job's end would be missed. */
+	r = sd_bus_match_signal(bus, NULL, SERVICE, MANAGER, "JobRemoved", on_removed, &job);
+	if (r < 0)
+		return fail_bus("subscribing to the manager's signals", &e, r);
+	r = start_scope(bus, unit, pid, &reply, &e);
+	if (r < 0)
+		return fail_bus("starting the scope", &e, r);
+	r = sd_bus_message_read(reply, "o", &job.path);
+	if (r >= 0)
+		r = wait_for(bus, &job);
+	if (r < 0)
+		return fail("waiting for the scope", strerror(-r));
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&e);
+	return print_directory(bus, unit);
+}
+
+int main(int argc, char **argv)
+{
+	bool user = argc == 3 && !strcmp(argv[1], "user");
+	char runtime[64], *end;
+	unsigned long pid = argc == 3 ? strtoul(argv[2], &end, 10) : 0;
+	sd_bus *bus = NULL;
+	int r;
+
+	if (argc != 3 || (!user && strcmp(argv[1], "system")) || *end || !pid || pid > INT32_MAX)
+		return fail("usage", "hutch-scope user|system PID");
+	/* Over su or sudo the variable is often missing, and the manager is there all the same. */
+	snprintf(runtime, sizeof runtime, "/run/user/%u", (unsigned)geteuid());
+	if (user && setenv("XDG_RUNTIME_DIR", runtime, 0) < 0)
+		return fail("setenv", strerror(errno));
+	r = user ? sd_bus_open_user(&bus) : sd_bus_open_system(&bus);
+	if (r < 0)
+		return fail(user ? "connecting to the user's bus" : "connecting to the system's bus", strerror(-r));
+	r = run(bus, (uint32_t)pid);
+	sd_bus_flush_close_unref(bus);
+	return fflush(stdout) == 0 ? r : 1;
+}
