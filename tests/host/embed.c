@@ -245,7 +245,7 @@ static void verb_leaks(void)
 static void verb_few(void)
 {
 	const char *lines[] = { "fd=1=1", "fd=50=1", NULL };
-	char *argv[] = { "bash", "-c", "echo done >&50; ls /proc/$$/fd | tr '\\n' ' '", NULL }, text[128];
+	char *argv[] = { "bash", "-c", "echo done >&50; for i in {0..50}; do [ ! -e /proc/$$/fd/$i ] || echo -n \"$i \"; done", NULL }, text[128];
 	struct rlimit few = { 51, 51 };
 	struct hutch_error e = { 0 };
 	struct hutch_report report;
