@@ -5,7 +5,7 @@ DESTDIR ?=
 NINJAFLAGS ?=
 export PREFIX BUILD
 
-.PHONY: all demo test test-full bench fuzz attack lint install clean deps vm vm-kernels
+.PHONY: all demo examples test test-full bench fuzz attack lint install clean deps vm vm-kernels
 
 all:
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
@@ -15,15 +15,19 @@ demo:
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
 	@$(BUILD)/hutch demo
 
+examples:
+	@tools/deps.sh build examples
+	@tools/build.sh $(BUILD) $(NINJAFLAGS) examples
+
 deps:
-	@tools/deps.sh build test
+	@tools/deps.sh build test examples
 
 test: deps
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
 	@tests/run
 
 test-full:
-	@tools/deps.sh build test full
+	@tools/deps.sh build test examples full
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
 	@HUTCH_TEST_DEBIAN=$$(tools/testroot.sh) FULL=1 tests/run
 

@@ -27,6 +27,7 @@ MAY_INCLUDE = {
     "run": "base sys host policy plan layer cow run",
     "lib": "base sys host policy front plan layer cow run lib",
     "cli": "base sys inspect cli image preload",     # preload.h: what both sides agree on
+    "helper": "base sys plan layer run",
     "inspect": "base sys inspect",
     "image": "base sys host image",
     "preload": "preload",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what is missing of the packages that a part of the work needs (Debian, Ubuntu). Says nothing,
 # and needs no rights, when all is there.
-# usage: tools/deps.sh [-n] build|test|full|lint|bench|fuzz|vm…     -n: only lists what is missing
+# usage: tools/deps.sh [-n] build|test|full|lint|bench|fuzz|vm|examples…     -n: only lists what is missing
 set -eu
 
 # package:how one sees that it is there (a command, or a file by its absolute path)
@@ -15,6 +15,8 @@ test='libcmocka-dev:/usr/include/cmocka.h libseccomp-dev:/usr/include/seccomp.h 
 full='mmdebstrap:mmdebstrap'
 lint='clang:clang clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck'
 bench='bubblewrap:bwrap'
+examples='libgumbo-dev:/usr/include/gumbo.h libcairo2-dev:/usr/include/cairo/cairo-ft.h libpng-dev:/usr/include/png.h
+	libjpeg62-turbo-dev:/usr/include/jpeglib.h fonts-dejavu-core:/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
 vm='mmdebstrap:mmdebstrap kmod:modprobe busybox-static:busybox e2fsprogs:mke2fs qemu-system-x86:qemu-system-x86_64
 	seabios:/usr/share/seabios/bios-256k.bin uidmap:newuidmap xz-utils:xz zstd:zstd'
 fuzz='clang:clang libclang-rt-14-dev:/usr/lib/llvm-14/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
@@ -28,15 +30,15 @@ exists() {
 
 list_only=no
 [ "${1:-}" != -n ] || { list_only=yes; shift; }
-[ $# -gt 0 ] || { echo "usage: $0 [-n] build|test|full|lint|bench|fuzz|vm..." >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: $0 [-n] build|test|full|lint|bench|fuzz|vm|examples..." >&2; exit 2; }
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=
 for group; do
 	case $group in
 	build) rows=$build ;; test) rows=$test ;; full) rows=$full ;; lint) rows=$lint ;; bench) rows=$bench ;; fuzz) rows=$fuzz ;;
-	vm) rows=$vm ;;
-	*) echo "$0: no such group: $group (build test full lint bench fuzz vm)" >&2; exit 2 ;;
+	vm) rows=$vm ;; examples) rows=$examples ;;
+	*) echo "$0: no such group: $group (build test full lint bench fuzz vm examples)" >&2; exit 2 ;;
 	esac
 	set -f # a sign may be a pattern of a path: not yet
 	for row in $rows; do

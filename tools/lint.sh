@@ -1,12 +1,12 @@
 #!/bin/sh
 # Every static check, and the unit tests under sanitizers. Ends with a list of what failed.
-# usage: tools/lint.sh [STEP…]      steps: gcc clang analyzer sanitize tidy cppcheck shell headers child source api
+# usage: tools/lint.sh [STEP…]      steps: gcc clang analyzer sanitize threads tidy cppcheck shell headers child source api
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=${BUILD:-build}
 mkdir -p "$build/lint"
 failed=
-steps=${*:-gcc clang analyzer sanitize tidy cppcheck shell headers child source api}
+steps=${*:-gcc clang analyzer sanitize threads tidy cppcheck shell headers child source api}
 
 # Builds with another compiler or flags in a folder of its own: NAME CC MESONFLAGS
 build_with() {
@@ -35,7 +35,13 @@ analyzer_step() {
 
 sanitize_step() {
 	build_with sanitize gcc '-Dstatic=false -Db_sanitize=address,undefined -Db_lundef=false' &&
-		BUILD="$build/lint/sanitize" ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 tests/run unit
+		BUILD="$build/lint/sanitize" ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1 tests/run unit host
+}
+
+# Races, in programs that start sandboxes from many threads.
+threads_step() {
+	build_with threads gcc '-Dstatic=false -Db_sanitize=thread -Db_lundef=false' &&
+		BUILD="$build/lint/threads" HUTCH="$build/hutch" TSAN_OPTIONS=halt_on_error=1 tests/run host
 }
 
 tidy_step() {

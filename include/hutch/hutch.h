@@ -72,6 +72,11 @@ HUTCH_API char *hutch_check_text(bool json, struct hutch_error *e);
 typedef struct hutch_run hutch_run;
 /* Starts the sandbox; returns once the program's exec has succeeded. The plan must outlive the run. */
 HUTCH_API int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e);
+/* The same with other descriptors than the policy's lines "fd" name, so that one plan serves many runs:
+ * the one that the program finds as inside is the caller's outside. Each inside must be one of the policy's;
+ * kinds are checked alike. Copies are made: the caller keeps its own and may close them. */
+struct hutch_fd { int inside, outside; };
+HUTCH_API int hutch_spawn_fds(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, hutch_run **out, struct hutch_error *e);
 HUTCH_API pid_t hutch_run_pid(const hutch_run *r);              /* of the sandbox's first process, outside */
 /* For an event loop: fills at most max pollfds, returns how many; call hutch_run_step when one is ready. */
 HUTCH_API int hutch_run_pollfds(const hutch_run *r, struct pollfd *fds, int max);

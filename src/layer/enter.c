@@ -31,6 +31,10 @@ int enter_check(struct build *b)
 		return refuse(b, KEY_ON_EXIT, "nobody is left who would do it: use cow-upper, and hutch commit afterwards");
 	if (!p->init)
 		return refuse(b, KEY_INIT, "the process can't become PID 1 and stay what the C library knows it as");
+	for (size_t i = 0; i < p->fd_count; i++) {
+		if (p->fds[i] < 3 || p->fds[i] != p->fds_from[i])
+			return refuse(b, KEY_FD, "the process has its descriptors already, under their numbers");
+	}
 	/* A file whose content is taken from a descriptor, or a kept one, must be there; launch looks at that. */
 	return 0;
 }

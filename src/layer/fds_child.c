@@ -110,7 +110,9 @@ int child_op_STDIN_READONLY(struct child *c, const struct op *op)
 
 int child_op_FD_KEEP(struct child *c, const struct op *op)
 {
-	int r = sys_fcntl((int)op->number[0], F_SETFD, 0);
+	/* The launcher's copy has a number that nobody asked for, so no place is taken before its turn. */
+	int r = sys_dup3(c->held[op->number[2]], (int)op->number[0], 0);
 
-	return r < 0 ? child_fail(c, op, ERR_FD_KEEP, r, "fcntl", NULL) : 0;
+	sys_close(c->held[op->number[2]]); /* each counts against the program's limit of open files */
+	return r < 0 ? child_fail(c, op, ERR_FD_KEEP, r, "dup3", NULL) : 0;
 }

@@ -52,6 +52,8 @@ bool layer_never(const struct build *b);                      /* no user namespa
 /* ---- compile, in the order of the spine ---- */
 int signals_compile(struct build *b);
 int fds_compile(struct build *b);
+int fds_place_compile(struct build *b);
+bool fds_caller_tty(const struct build *b);                   /* one of 0-2 is the caller's terminal */
 int ns_compile(struct build *b);
 int idmap_compile(struct build *b);
 int cgroup_compile(struct build *b);
@@ -83,7 +85,6 @@ int landlock_compile(struct build *b, const struct view *v);
 int each_thread_compile(struct build *b);                     /* enter.c: once, before the process gives up what reaches its threads */
 int verify_compile(struct build *b);
 int seccomp_compile(struct build *b);
-int fds_final_compile(struct build *b);
 int exec_compile(struct build *b, const struct view *v);
 /* A process that confines itself: what can't be had in it is refused, what has no meaning there is left out. */
 int enter_check(struct build *b);
@@ -109,6 +110,7 @@ struct child {
 	int control;                /* SEQPACKET to the launcher */
 	int status;                 /* close-on-exec pipe: READY, then an error or EOF */
 	const int *slots;           /* descriptors of plan->opened */
+	const int *held;            /* the launcher's copies of policy->fds_from, in that order */
 	const int *keep;            /* sorted: all that must survive the first closing */
 	size_t keep_count;
 	const uint32_t *allocated_id; /* NULL = none */
@@ -117,6 +119,8 @@ struct child {
 	/* The launcher's own words and environment, as /proc would show them of init, its copy: cleared there. */
 	struct { char *start, *end; } words, environment;
 	int id_lock;                /* -1 = none */
+	bool small;                 /* started by the helper: the process that goes on is yet to be cloned */
+	int birth;                  /* cgroup that it is born in, -1 = the launcher's */
 	int pty_slave;              /* -1 until the terminal step */
 	int landlock;               /* ruleset under construction */
 	unsigned loose;             /* descriptors that were left for the exec to close */

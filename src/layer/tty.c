@@ -2,26 +2,12 @@
  * Runs in: parent. */
 #include "layer/layer.h"
 
-static bool has_tty(const struct build *b)
-{
-	for (unsigned i = 0; i < 3; i++) {
-		if (b->host->fd_tty[i] && !output_relayed(b, i))
-			return true;
-	}
-	return false;
-}
-
 static bool wants_pty(const struct build *b)
 {
 	const struct policy *p = b->policy;
 
 	/* Any of 0-2: through the caller's own terminal the program could read what is typed and change its modes. */
-	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && has_tty(b));
-}
-
-static bool tty_open(const struct build *b)
-{
-	return b->host->fd_tty[0] || b->host->fd_tty[1] || b->host->fd_tty[2];
+	return p->tty == TTY_PRIVATE || (p->tty == TTY_AUTO && fds_caller_tty(b));
 }
 
 int tty_compile(struct build *b)
@@ -30,8 +16,8 @@ int tty_compile(struct build *b)
 
 	if (layer_enters(b)) {
 		b->plan->shared_session = true;
-		return build_row(b, tty_open(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "the process's own", "its own session and terminal", "-",
-				 tty_open(b) ? "typing into it (TIOCSTI) is stopped by the system call filter only" : NULL, p->origin[KEY_TTY]);
+		return build_row(b, fds_caller_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "the process's own", "its own session and terminal", "-",
+				 fds_caller_tty(b) ? "typing into it (TIOCSTI) is stopped by the system call filter only" : NULL, p->origin[KEY_TTY]);
 	}
 	if (wants_pty(b)) {
 		b->plan->private_tty = true;
@@ -43,12 +29,12 @@ int tty_compile(struct build *b)
 	}
 	if (p->tty == TTY_INHERIT) {
 		b->plan->shared_session = true;
-		return build_row(b, has_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "inherit",
+		return build_row(b, fds_caller_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "inherit",
 				 "the caller's session and terminal", "-", "typing into it (TIOCSTI) is stopped by the system call filter only", p->origin[KEY_TTY]);
 	}
 	if (!build_op(b, SECTION_TTY, OP_SETSID, NULL, p->origin[KEY_TTY]))
 		return -1;
-	if (has_tty(b))
+	if (fds_caller_tty(b))
 		return build_row(b, ROW_OPEN, "terminal", "none", "a session of its own, but 0-2 are the caller's terminal", "setsid",
 				 "it can be read and its modes changed through them; redirect them, or leave tty = auto", p->origin[KEY_TTY]);
 	return build_row(b, ROW_ENFORCED, "terminal", "none", "a session of its own, no terminal", "setsid", NULL, p->origin[KEY_TTY]);

@@ -181,6 +181,16 @@ char *hutch_check_text(bool json, struct hutch_error *e)
 
 int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e)
 {
+	return hutch_spawn_fds(plan, NULL, 0, out, e);
+}
+
+int hutch_spawn_fds(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, hutch_run **out, struct hutch_error *e)
+{
+	return lib_spawn(plan, fds, count, -1, out, e);
+}
+
+int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, int exempt, hutch_run **out, struct hutch_error *e)
+{
 	struct hutch_run *r = calloc(1, sizeof *r);
 	struct hutch_error own;
 
@@ -193,6 +203,9 @@ int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e)
 		free(r);
 		return error_set(e, ERR_LAUNCH_PREPARE, 1 /* EPERM */, NULL, "a process with raised privileges (setuid or file capabilities)", "caller");
 	}
+	r->given = fds;
+	r->given_count = count;
+	r->exempt = exempt;
 	if (run_launch(&plan->plan, &plan->host, r, e) < 0) {
 		if (e->id == ERR_EXEC_FAILED || e->id == ERR_EXEC_NOT_FOUND)
 			host_explain_exec(plan->plan.exec_host_path ? plan->plan.exec_host_path : plan->plan.exec_path, e->errnum, e);
@@ -201,6 +214,8 @@ int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e)
 		hutch_run_free(r);
 		return -1;
 	}
+	r->given = NULL;
+	r->given_count = 0;
 	*out = r;
 	return 0;
 }

@@ -15,7 +15,7 @@ static int compile(const struct policy *p, struct host *h, struct arena *a, stru
 		sysctl_compile,
 	};
 	static compile_step *const after_mounts[] = {
-		root_compile, tty_compile, init_compile, rlimit_compile, creds_compile, caps_compile,
+		root_compile, tty_compile, init_compile, fds_place_compile, rlimit_compile, creds_compile, caps_compile,
 	};
 
 	memset(out, 0, sizeof *out);
@@ -40,9 +40,7 @@ static int compile(const struct policy *p, struct host *h, struct arena *a, stru
 	if (cwd_compile(&b, &v) < 0 || landlock_compile(&b, &v) < 0 || each_thread_compile(&b) < 0 || verify_compile(&b) < 0 || seccomp_compile(&b) < 0)
 		return -1;
 	enter_flag(&b);
-	if (mode != PLAN_RUN)
-		return 0; /* the program that goes on is there already */
-	return fds_final_compile(&b) < 0 || exec_compile(&b, &v) < 0 ? -1 : 0;
+	return mode == PLAN_RUN ? exec_compile(&b, &v) : 0; /* else the program that goes on is there already */
 }
 
 int plan_compile(const struct policy *p, struct host *h, struct arena *a, struct plan *out, struct hutch_error *e)

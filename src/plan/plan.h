@@ -13,7 +13,7 @@
 #define PLAN_SECTIONS(X) \
 	X(JOIN, "join") X(SIGNALS, "signals") X(FDS, "descriptors") X(TIME, "clocks") X(IDENTITY, "identity") X(UTS, "host name") \
 	X(NET, "network") X(SYSCTL, "sysctl") X(MOUNT, "mounts") X(ROOT, "root") X(TTY, "terminal") \
-	X(INIT, "init") X(RLIMIT, "limits") X(CREDS, "credentials") X(CAPS, "capabilities") \
+	X(INIT, "init") X(PLACE, "numbers") X(RLIMIT, "limits") X(CREDS, "credentials") X(CAPS, "capabilities") \
 	X(CWD, "directory") X(LANDLOCK, "landlock") X(VERIFY, "verify") X(SECCOMP, "seccomp") X(EXEC, "exec")
 enum plan_section {
 #define X(symbol, text) SECTION_##symbol,
@@ -27,7 +27,7 @@ enum plan_section {
 #define PLAN_OPS(X) \
 	/* signals, descriptors */ \
 	X(SIGNAL_DEFAULT, "signal-default") /* number[0] = signal that the caller ignored */ \
-	X(FD_KEEP, "keep-fd") /* number[0] = fd */ \
+	X(FD_KEEP, "keep-fd") /* number: inside, outside, index in policy->fds */ \
 	X(STDIN_READONLY, "stdin-readonly") /* path: reopen 0 through a read-only copy of its mount */ \
 	X(FD_NULL, "fd-null") /* number[0] = fd of 0-2 that was closed */ \
 	/* join */ \

@@ -77,7 +77,10 @@ static void caps_text(struct text *t, uint64_t caps)
 static void details(struct text *t, const struct plan *p, const struct op *op)
 {
 	switch (op->kind) {
-	case OP_SIGNAL_DEFAULT: case OP_FD_KEEP: case OP_FD_NULL:
+	case OP_FD_KEEP:
+		text_printf(t, op->number[0] == op->number[1] ? " %llu" : " %llu from %llu", (unsigned long long)op->number[0], (unsigned long long)op->number[1]);
+		break;
+	case OP_SIGNAL_DEFAULT: case OP_FD_NULL:
 		text_printf(t, " %llu", (unsigned long long)op->number[0]);
 		break;
 	case OP_EACH_THREAD:

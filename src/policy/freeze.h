@@ -47,7 +47,8 @@ int freeze_limits(struct freeze *f);    /* freeze_limit.c: rlimits, clock offset
 int freeze_run(struct freeze *f);       /* freeze_run.c: limits of the whole run, time, output */
 int freeze_ids(struct freeze *f);       /* freeze_ids.c: maps, user, groups */
 int freeze_privilege(struct freeze *f); /* freeze_caps.c: caps, securebits */
-int freeze_lists(struct freeze *f);     /* freeze_list.c: seccomp, ports, environment, descriptors */
+int freeze_lists(struct freeze *f);     /* freeze_list.c: seccomp, ports, environment */
+int freeze_fds(struct freeze *f);       /* freeze_fd.c: descriptors, by freeze_lists */
 int freeze_check(struct freeze *f);     /* freeze_check.c: combinations */
 
 #endif

@@ -115,11 +115,25 @@ static int check_ids(struct freeze *f)
 	return 0;
 }
 
+/* Standard output and error go to one place each. */
+static int check_output(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (p->stdout_file && policy_places(p, 1))
+		return conflict(f, KEY_FD, KEY_STDOUT, "descriptor 1 leads to one of them");
+	if (p->stderr_file && policy_places(p, 2))
+		return conflict(f, KEY_FD, KEY_STDERR, "descriptor 2 leads to one of them");
+	if (p->output_limited && (policy_places(p, 1) || policy_places(p, 2)))
+		return conflict(f, KEY_FD, KEY_OUTPUT_MAX, "what goes past the launcher through descriptor %d can't be counted: leave one of them out", policy_places(p, 1) ? 1 : 2);
+	return 0;
+}
+
 int freeze_check(struct freeze *f)
 {
 	const struct policy *p = f->policy;
 
-	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_cow(f) < 0 || check_ids(f) < 0)
+	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_cow(f) < 0 || check_ids(f) < 0 || check_output(f) < 0)
 		return -1;
 	if ((p->tcp_connect.given || p->tcp_bind.given) && p->landlock == LANDLOCK_OFF)
 		return conflict(f, p->tcp_connect.given ? KEY_TCP_CONNECT : KEY_TCP_BIND, KEY_LANDLOCK, "Landlock is what enforces port lists");

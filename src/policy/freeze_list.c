@@ -182,42 +182,6 @@ static int freeze_env(struct freeze *f)
 	return 0;
 }
 
-/* ---- descriptors ---- */
-static int by_number(const void *a, const void *b)
-{
-	const int *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static int freeze_fds(struct freeze *f)
-{
-	struct policy *p = f->policy;
-	size_t cap = 0, unique = 0;
-	uint64_t n;
-
-	for (size_t i = 0; i < f->order_count; i++) {
-		const struct draft_line *l = f->order[i];
-		if (l->key != KEY_FD)
-			continue;
-		if (parse_u64(l->value, &n) < 0 || n < 3 || n > 1048576)
-			return bad_value(f, l, "it isn't such a descriptor number (0 to 2 are always kept)");
-		int *grown = arena_grow(f->arena, p->fds, p->fd_count, &cap, sizeof *grown);
-		if (!grown)
-			return error_nomem(f->error);
-		p->fds = grown;
-		p->fds[p->fd_count++] = (int)n;
-	}
-	if (p->fd_count)
-		qsort(p->fds, p->fd_count, sizeof *p->fds, by_number);
-	for (size_t i = 0; i < p->fd_count; i++) {
-		if (!i || p->fds[i] != p->fds[unique - 1])
-			p->fds[unique++] = p->fds[i];
-	}
-	p->fd_count = unique;
-	return 0;
-}
-
 int freeze_lists(struct freeze *f)
 {
 	struct policy *p = f->policy;

@@ -181,7 +181,7 @@ struct policy {
 	struct env_rule *env;                /* in order of application */
 	size_t env_count;
 	bool keep_env;
-	int *fds;                            /* sorted, unique */
+	int *fds, *fds_from;                 /* numbers inside (sorted, unique) and the caller's own of each */
 	size_t fd_count;
 	bool fd_any_kind;
 	enum { TTY_AUTO, TTY_PRIVATE, TTY_INHERIT, TTY_NONE } tty;
@@ -211,6 +211,8 @@ int policy_freeze(const struct draft *d, const struct policy_context *context, s
 bool policy_name_valid(const char *name);
 #define POLICY_NAME_MOST 64
 
+/* Is the number inside one that the key fd gives. */
+bool policy_places(const struct policy *p, int inside);
 /* Does it ask for something that a cgroup could hold or count? */
 bool policy_limits(const struct policy *p);
 /* Most layers over a rootfs tree. */

@@ -94,20 +94,34 @@ static int closed_to_peers(struct child *c)
 	return r < 0 ? child_fail(c, NULL, ERR_LAUNCH_PREPARE, r, "prctl PR_SET_DUMPABLE", NULL) : 0;
 }
 
-/* After joining: the process that goes on is made in the joined namespaces, as the launcher's own child. */
+/* Set-up inside needs no way to the host's cgroups. */
+static int leave_cgroup_fd(struct child *c)
+{
+	int r = c->birth >= 0 ? sys_close(c->birth) : 0;
+
+	c->birth = -1;
+	return r < 0 ? child_fail(c, NULL, ERR_FD_CLOSE, r, "close", "the cgroup") : 0;
+}
+
+/* After joining, or in the helper: the process that goes on is made in the joined or new namespaces, as the launcher's
+ * own child. */
 static int enter_joined(struct child *c)
 {
-	struct u_clone_args a = { .flags = c->plan->clone_flags | U_CLONE_PARENT };
-	int pid;
+	int pid, pidfd = -1;
+	struct u_clone_args a = { .flags = c->plan->clone_flags | U_CLONE_PARENT | U_CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd };
 
-	if (!c->plan->joins)
-		return 0;
+	if (!c->plan->joins && !c->small)
+		return leave_cgroup_fd(c);
+	if (c->birth >= 0) {
+		a.flags |= U_CLONE_INTO_CGROUP;
+		a.cgroup = (uint64_t)c->birth;
+	}
 	pid = sys_clone3(&a);
 	if (pid < 0)
-		return child_fail(c, NULL, ERR_LAUNCH_CLONE, pid, "clone3", "the process in the joined namespaces");
+		return child_fail(c, NULL, ERR_LAUNCH_CLONE, pid, "clone3", c->plan->joins ? "the process in the joined namespaces" : "user and other namespaces");
 	if (pid == 0)
-		return 0;
-	sync_send(c->control, &(struct message){ .type = MSG_PID, .a = pid }, -1);
+		return leave_cgroup_fd(c);
+	sync_send(c->control, &(struct message){ .type = MSG_PID, .a = pid }, pidfd);
 	sys_exit(0);
 }
 
@@ -143,6 +157,7 @@ int child_steps(struct child *c)
 	must(c, child_section(c, SECTION_TTY));      /* from the new /dev/pts; session before the fork */
 	must(c, child_section(c, SECTION_INIT));     /* init stays behind; what goes on is the program's process */
 	must(c, child_restore_files(c));             /* the launcher may have raised it, for many sources */
+	must(c, child_section(c, SECTION_PLACE));    /* after the fork, so that init never has them; what is opened later gets other numbers */
 	must(c, child_section(c, SECTION_RLIMIT));   /* after the fork, so that they don't bind init */
 	must(c, child_section(c, SECTION_CREDS));    /* bounding set, securebits, groups, gid, uid: each while it is allowed */
 	must(c, child_section(c, SECTION_CAPS));     /* capabilities final, then no_new_privs */

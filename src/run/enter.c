@@ -75,7 +75,7 @@ int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e)
 {
 	struct child c = {
 		.plan = p, .control = -1, .status = -1, .keep = p->policy->fds, .keep_count = p->policy->fd_count, .stdin_fd = -1,
-		.id_lock = -1, .pty_slave = -1, .landlock = -1, .launcher = -1, .error = e,
+		.id_lock = -1, .pty_slave = -1, .landlock = -1, .launcher = -1, .birth = -1, .error = e,
 	};
 	sigset_t all, old;
 	int r;

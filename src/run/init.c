@@ -185,12 +185,17 @@ static int hold_only(struct child *c, const int *held, size_t count, int *kept)
 /* What init needs before the program may run. A failure travels like any other of set-up. */
 static int set_up(struct child *c, struct init *i, int gate)
 {
+	/* The kernel's own structure: handler, flags, restorer, mask. */
+	struct { void *handler; unsigned long flags; void *restorer; uint64_t mask; } normal = { 0 };
 	uint64_t all = ~UINT64_C(0);
 	int r;
 
 	/* A program that goes on, held at the gate, has its own copy. */
 	clear_words(c);
-	/* Blocked since before the clone. */
+	/* Ignored, it would let the kernel reap what is to be waited for here; blocked it is since before the clone. */
+	r = (int)SYS4(SYS_rt_sigaction, SIGCHLD, &normal, NULL, 8);
+	if (r < 0)
+		return child_fail(c, NULL, ERR_SIGNALS, r, "rt_sigaction", "init");
 	i->signals = (int)SYS4(SYS_signalfd4, -1, &all, 8, O_CLOEXEC | O_NONBLOCK);
 	if (i->signals < 0)
 		return child_fail(c, NULL, ERR_LAUNCH_PREPARE, i->signals, "signalfd4", "init");

@@ -8,21 +8,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "run/child.h"
+#include "run/helper.h"
 #include "run/run.h"
 #include "run/sync.h"
 #include "sys/sys.h"
-
-/* linux/magic.h: NSFS_MAGIC, PID_FS_MAGIC (newer than some headers), PROC_SUPER_MAGIC */
-#define NSFS 0x6e736673ul
-#define PIDFS 0x50494446ul
-#define PROCFS 0x9fa0ul
 
 struct launch {
 	const struct plan *plan;
@@ -32,11 +26,13 @@ struct launch {
 	int control[2], status[2], relay[2], output[3][2];
 	bool born;               /* in its cgroup of version 2 */
 	int *slots;
+	int *held;               /* copies of what the key fd names, in its order */
 	int *keep;
 	size_t keep_count;
 	int launcher;
 	struct rlimit files;     /* the caller's, where it was raised for the sources */
 	bool files_raised;
+	bool two_steps;          /* the process that goes on is a sibling of the first */
 	struct child child;
 	struct hutch_error child_error;
 };
@@ -61,43 +57,6 @@ static int prepare_error(struct launch *l, const char *call)
 	return error_set(l->error, ERR_LAUNCH_PREPARE, errno, call, NULL, NULL);
 }
 
-/* A kept descriptor must be open and of a kind that isn't a way out. */
-static int check_kept(struct launch *l)
-{
-	const struct policy *p = l->plan->policy;
-
-	for (size_t i = 0; i < p->fd_count; i++) {
-		struct stat st;
-		struct statfs fs;
-		int flags = fcntl(p->fds[i], F_GETFL);
-		const char *bad = NULL;
-		if (flags < 0 || fstat(p->fds[i], &st) < 0)
-			bad = "it isn't open";
-		else if (p->fd_any_kind)
-			continue;
-		else if (flags & O_PATH)
-			bad = "it is an O_PATH descriptor";
-		else if (S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
-			bad = S_ISDIR(st.st_mode) ? "it is a directory" : S_ISSOCK(st.st_mode) ? "it is a socket" : "it is a terminal or device";
-		else if (!(st.st_mode & S_IFMT))
-			bad = "it is an anonymous kernel object";
-		else if (fstatfs(p->fds[i], &fs) == 0 && ((unsigned long)fs.f_type == NSFS || (unsigned long)fs.f_type == PIDFS || (unsigned long)fs.f_type == PROCFS))
-			bad = "it is a namespace, a process or a file of /proc";
-		if (!bad)
-			continue;
-		error_set(l->error, ERR_FD_KEEP, flags < 0 ? EBADF : 0, flags < 0 ? "fcntl" : NULL, NULL, p->origin[KEY_FD]);
-		return error_detail(l->error, "descriptor %d: %s", p->fds[i], bad);
-	}
-	for (size_t i = 0; i < p->rule_count; i++) {
-		const struct path_rule *r = &p->rules[i];
-		if (r->kind != RULE_FILE_FD || fcntl(r->fd, F_GETFD) >= 0)
-			continue;
-		error_set(l->error, ERR_FD_KEEP, EBADF, "fcntl", NULL, r->origin);
-		return error_detail(l->error, "descriptor %d, for %s, isn't open", r->fd, r->dst);
-	}
-	return 0;
-}
-
 static int compare_int(const void *a, const void *b)
 {
 	return *(const int *)a - *(const int *)b;
@@ -110,7 +69,7 @@ static int compare_int(const void *a, const void *b)
 static int make_room(struct launch *l)
 {
 	struct rlimit wanted;
-	size_t need = l->plan->opened_count + 256;
+	size_t need = l->plan->opened_count + l->plan->policy->fd_count + 256;
 
 	if (l->plan->opened_count < FEW_SLOTS || getrlimit(RLIMIT_NOFILE, &l->files) < 0 || l->files.rlim_cur >= need)
 		return 0;
@@ -143,6 +102,7 @@ static int open_channels(struct launch *l)
 
 	if (output_open(l->run, l->output, l->error) < 0)
 		return -1;
+	l->run->stdin_from = l->run->stdin_own = fds_input(l->plan->policy, l->held);
 	if (l->plan->die_with_launcher && l->plan->need_init) {
 		l->launcher = sys_pidfd_open(getpid(), 0);
 		if (l->launcher < 0 && l->launcher != -ENOSYS && l->launcher != -EPERM) {
@@ -150,13 +110,23 @@ static int open_channels(struct launch *l)
 			return prepare_error(l, "pidfd_open");
 		}
 	}
-	if (l->plan->relay_stdin && pipe2(l->relay, O_CLOEXEC) < 0)
+	if ((l->plan->relay_stdin || l->run->stdin_own >= 0) && pipe2(l->relay, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
+	if (l->run->stdin_own >= 0) {
+		l->held[0] = l->relay[0];
+		l->relay[0] = -1;
+	}
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return prepare_error(l, "socketpair");
 	l->control[0] = pair[1];
 	l->control[1] = pair[0];
 	return 0;
+}
+
+/* Where the first process inside is born, -1 = nowhere special. In a joined user namespace the right to it is lost. */
+static int birth(const struct launch *l)
+{
+	return l->plan->joins || !l->host->clone3 ? -1 : cgroup_birth(l->run);
 }
 
 static void collect_keep(struct launch *l)
@@ -165,14 +135,14 @@ static void collect_keep(struct launch *l)
 
 	l->keep_count = 0;
 	for (size_t i = 0; i < p->fd_count; i++)
-		l->keep[l->keep_count++] = p->fds[i];
+		l->keep[l->keep_count++] = l->plan->mode == PLAN_RUN ? l->held[i] : p->fds[i];
 	for (size_t i = 0; i < p->rule_count; i++) {
 		if (p->rules[i].kind == RULE_FILE_FD)
 			l->keep[l->keep_count++] = p->rules[i].fd;
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1], l->run->cow };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1], l->run->cow, birth(l) };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -186,16 +156,38 @@ static void collect_keep(struct launch *l)
 	l->keep_count = unique;
 }
 
+/* What the child holds on to must not have a number that a descriptor of the program's will get. */
+static int stand_aside(struct launch *l)
+{
+	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock, &l->output[1][1], &l->output[2][1] };
+	const struct plan *p = l->plan;
+	int r = 0;
+
+	for (size_t i = 0; i < COUNT_OF(own) && r == 0; i++)
+		r = fds_aside(p->policy, own[i]);
+	for (size_t i = 0; i < RUN_CGROUPS && r == 0; i++)
+		r = fds_aside(p->policy, &l->run->cgroups[i].fd);
+	for (size_t i = 0; i < p->opened_count && r == 0; i++)
+		r = fds_aside(p->policy, &l->slots[i]);
+	for (size_t i = 0; i < p->policy->fd_count && r == 0; i++)
+		r = fds_aside(p->policy, &l->held[i]);
+	return r < 0 ? prepare_error(l, "fcntl") : 0;
+}
+
 static int prepare(struct launch *l)
 {
 	const struct plan *p = l->plan;
 
 	l->slots = calloc(p->opened_count + 1, sizeof *l->slots);
 	l->keep = calloc(p->opened_count + p->policy->fd_count + p->policy->rule_count + 10, sizeof *l->keep);
-	if (!l->slots || !l->keep)
+	l->held = calloc(p->policy->fd_count + 1, sizeof *l->held);
+	if (l->slots)
+		memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
+	if (l->held)
+		memset(l->held, -1, (p->policy->fd_count + 1) * sizeof *l->held);
+	if (!l->slots || !l->keep || !l->held)
 		return error_nomem(l->error);
-	memset(l->slots, -1, (p->opened_count + 1) * sizeof *l->slots);
-	if (check_kept(l) < 0)
+	if (fds_unchanged(p, l->host, l->error) < 0 || fds_hold(p, l->run, l->held, l->error) < 0)
 		return -1;
 	/* In this order the descriptors that the child keeps lie side by side: fewer gaps to close there and in init. */
 	if (pipe2(l->status, O_CLOEXEC) < 0)
@@ -206,7 +198,7 @@ static int prepare(struct launch *l)
 		return -1;
 	if (p->cow.used && cow_prepare(p, l->run, l->error) < 0)
 		return -1;
-	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0)
+	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0 || stand_aside(l) < 0)
 		return -1;
 	collect_keep(l);
 	return 0;
@@ -214,19 +206,17 @@ static int prepare(struct launch *l)
 
 static int new_process(struct launch *l)
 {
-	int birth = l->plan->joins || !l->host->clone3 ? -1 : cgroup_birth(l->run);
 	struct u_clone_args a = {
-		.flags = (l->plan->joins ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | (l->plan->mode == PLAN_RUN ? U_CLONE_CLEAR_SIGHAND : 0), .exit_signal = SIGCHLD,
+		.flags = (l->two_steps ? 0 : l->plan->clone_flags | U_CLONE_PIDFD) | (l->plan->mode == PLAN_RUN ? U_CLONE_CLEAR_SIGHAND : 0), .exit_signal = SIGCHLD,
 		.pidfd = (uint64_t)(uintptr_t)&l->run->pidfd,
 	};
 	int pid;
 
 	/* Born in its cgroup: moving a process there waits for an RCU grace period, milliseconds. */
-	if (birth >= 0) {
+	if (l->born) {
 		a.flags |= U_CLONE_INTO_CGROUP;
-		a.cgroup = (uint64_t)birth;
+		a.cgroup = (uint64_t)l->child.birth;
 	}
-	l->born = birth >= 0;
 	pid = sys_clone3(&a);
 
 	/* Filtered, or before 5.5, and planned so: the old call takes the same flags but one, and that one the plan
@@ -286,25 +276,36 @@ static int fork_program(void)
 	return pid < 0 ? -errno : pid;
 }
 
+static int clone_error(struct launch *l, int errnum)
+{
+	if (l->born && (errnum == EACCES || errnum == EOPNOTSUPP || errnum == EBUSY))
+		return error_set(l->error, ERR_CGROUP_JOIN, errnum, "clone3", l->run->cgroups[0].path, l->plan->policy->origin[KEY_CGROUP_PARENT]);
+	return error_set(l->error, ERR_LAUNCH_CLONE, errnum, "clone3", "user and other namespaces", l->plan->policy->origin[KEY_USERNS]);
+}
+
 static int start(struct launch *l)
 {
 	sigset_t all, old;
 	int pid;
 
 	l->child = (struct child){
-		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .keep = l->keep,
+		.plan = l->plan, .control = l->control[1], .status = l->status[1], .slots = l->slots, .held = l->held, .keep = l->keep,
 		.keep_count = l->keep_count, .allocated_id = l->plan->allocate_id ? &l->run->allocated_id : NULL,
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.fork = l->plan->mode == PLAN_ENTER ? fork_program : NULL,
 		.files = l->files_raised ? &l->files : NULL, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
 		.cow_dir = l->run->cow, .store = -1, .store_mount = -1,
-		.output = { -1, l->output[1][1], l->output[2][1] },
+		.output = { -1, l->output[1][1], l->output[2][1] }, .birth = birth(l),
 	};
+	l->born = l->child.birth >= 0;
 	if (find_words(l) < 0)
 		return -1;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &old);
-	pid = new_process(l);
+	pid = l->plan->mode == PLAN_RUN ? helper_start(&l->child, l->host) : 0;
+	l->two_steps = pid > 0 || l->plan->joins;
+	if (pid == 0)
+		pid = new_process(l);
 	if (pid == 0 && l->plan->mode == PLAN_RUN)
 		child_main(&l->child);
 	if (pid == 0) {
@@ -314,10 +315,8 @@ static int start(struct launch *l)
 		return 1; /* the caller of all this unblocks its signals */
 	}
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (pid < 0 && l->born && (pid == -EACCES || pid == -EOPNOTSUPP || pid == -EBUSY))
-		return error_set(l->error, ERR_CGROUP_JOIN, -pid, "clone3", l->run->cgroups[0].path, l->plan->policy->origin[KEY_CGROUP_PARENT]);
 	if (pid < 0)
-		return error_set(l->error, ERR_LAUNCH_CLONE, -pid, "clone3", "user and other namespaces", l->plan->policy->origin[KEY_USERNS]);
+		return clone_error(l, -pid);
 	l->run->pid = pid;
 	close_fd(&l->control[1]);
 	close_fd(&l->status[1]);
@@ -358,15 +357,24 @@ static int read_status(struct launch *l, bool *ready)
 	return -1;
 }
 
+/* The first of the two processes gave up. It knows no cgroup's name. */
+static int not_joined(struct launch *l)
+{
+	bool ready = false;
+
+	if (read_status(l, &ready) == 0)
+		return silent_end(l, -EPROTO);
+	return l->error && l->error->id == ERR_LAUNCH_CLONE && !l->plan->joins ? clone_error(l, l->error->errnum) : -1;
+}
+
 /* The first process after joining: a sibling of the one that joined, and ours to reap as well. */
 static int take_joined(struct launch *l)
 {
 	struct message m;
 	struct pollfd p[2] = { { l->control[0], POLLIN, 0 }, { l->status[0], POLLIN, 0 } };
-	bool ready = false;
 	int r;
 
-	if (!l->plan->joins)
+	if (!l->two_steps)
 		return 0;
 	do
 		r = poll(p, 2, SETUP_DEADLINE_MS);
@@ -374,13 +382,10 @@ static int take_joined(struct launch *l)
 	if (r <= 0)
 		return silent_end(l, r < 0 ? -errno : -ETIMEDOUT);
 	if (!(p[0].revents & POLLIN))
-		return read_status(l, &ready) < 0 ? -1 : silent_end(l, -EPROTO);
-	r = sync_receive(l->control[0], &m, NULL, 0);
-	if (r != 1 || m.type != MSG_PID || m.a <= 0) {
-		if (p[1].revents & POLLIN)
-			return read_status(l, &ready) < 0 ? -1 : silent_end(l, -EPROTO);
-		return silent_end(l, r < 0 ? r : 0);
-	}
+		return not_joined(l);
+	r = sync_receive(l->control[0], &m, &l->run->pidfd, 0);
+	if (r != 1 || m.type != MSG_PID || m.a <= 0)
+		return p[1].revents & POLLIN ? not_joined(l) : silent_end(l, r < 0 ? r : 0);
 	while (waitpid(l->run->pid, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	l->run->pid = m.a;
@@ -404,7 +409,7 @@ static int take_terminal(struct launch *l, int master)
 	}
 	/* Input that is no terminal went in by itself: then the keyboard isn't the program's. A private terminal may
 	 * be asked for without an outer one: then the ends are 0 and 1 as they are. */
-	if (!isatty(0) && l->plan->policy->tty == TTY_AUTO)
+	if ((!isatty(0) || policy_places(l->plan->policy, 0)) && l->plan->policy->tty == TTY_AUTO)
 		in = -1;
 	else if (!isatty(0))
 		out = 1;
@@ -501,15 +506,17 @@ static void end_failed(struct launch *l)
 	pid_t sibling = 0;
 
 	/* The process that goes on after joining may be there without our having heard of it. */
-	if (l->plan->joins && l->control[0] >= 0 && sync_receive(l->control[0], &m, NULL, 0) == 1 && m.type == MSG_PID)
+	if (l->two_steps && l->run->pidfd < 0 && l->control[0] >= 0 && sync_receive(l->control[0], &m, NULL, 0) == 1 && m.type == MSG_PID)
 		sibling = m.a;
 	close_fd(&l->control[0]);
 	if (sibling > 0 && kill(sibling, SIGKILL) == 0) {
 		while (waitpid(sibling, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
-	if (r->pid > 0) {
-		kill(r->pid, SIGKILL); /* not yet reaped, so the number can't be another's */
+	/* Still a child of ours, so the number can't be another's. Where the host program lets the kernel reap
+	 * (SIGCHLD ignored), waiting ends all the same when it is gone. */
+	if (r->pid > 0 && waitpid(r->pid, NULL, WNOHANG) == 0) {
+		kill(r->pid, SIGKILL);
 		while (waitpid(r->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
@@ -533,7 +540,7 @@ static void end_failed(struct launch *l)
 static void clear_run(struct hutch_run *r, const struct plan *p)
 {
 	r->plan = p;
-	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = r->entry.dir = r->entry.fd = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = r->entry.dir = r->entry.fd = -1;
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
 		r->cgroups[i].fd = -1;
 	for (size_t i = 0; i < COUNT_OF(r->output); i++)
@@ -555,6 +562,7 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	if (result == 0)
 		result = start(&l);
 	if (result == 1) {
+		free(l.held);
 		free(l.slots);
 		free(l.keep);
 		return 1; /* the program that goes on, inside */
@@ -567,6 +575,9 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 		end_failed(&l);
 	for (size_t i = 0; l.slots && i < p->opened_count; i++)
 		close_fd(&l.slots[i]);
+	for (size_t i = 0; l.held && i < p->policy->fd_count; i++)
+		close_fd(&l.held[i]);
+	free(l.held);
 	free(l.slots);
 	free(l.keep);
 	if (l.files_raised)
@@ -582,6 +593,7 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	}
 	if (result < 0) {
 		close_fd(&l.relay[1]);
+		close_fd(&r->stdin_own);
 		return -1;
 	}
 	r->control = l.control[0];
@@ -589,7 +601,7 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	watch_run(r);
 	if (l.relay[1] >= 0) {
 		r->stdin_to = l.relay[1];
-		r->stdin_from = 0;
+		r->stdin_from = r->stdin_own >= 0 ? r->stdin_own : 0;
 		fcntl(r->stdin_to, F_SETFL, O_NONBLOCK);
 	}
 	return 0;

@@ -48,6 +48,10 @@ struct hutch_run {
 	bool have_tty, reaped, stopped, disk_full;
 	struct tty_relay *tty;
 	int stdin_from, stdin_to; /* relay of a file, -1 = none */
+	int stdin_own;           /* stdin_from, where it is ours to close */
+	const struct hutch_fd *given; /* during the launch: other descriptors than the policy names */
+	size_t given_count;
+	int exempt;              /* one of them that may be of any kind: the library made it */
 	char *stdin_buffer;
 	size_t stdin_len, stdin_off;
 	struct run_cgroup cgroups[RUN_CGROUPS]; /* as plan->cgroups */
@@ -72,6 +76,19 @@ int idmap_write(const struct plan *p, const struct host *h, pid_t pid, uint32_t 
 struct mapper { const struct opened *of; int userns; }; /* all zero at first */
 int source_open(struct mapper *m, const struct opened *o, uint32_t allocated, struct hutch_error *e);
 void mapper_done(struct mapper *m);
+
+/* ---- fds.c ---- */
+/* Copies of every descriptor that the key fd names, examined; held[] takes fd_count of them. For a process that goes
+ * on they are only examined: it has them. -1 = error. */
+int fds_hold(const struct plan *p, const struct hutch_run *r, int *held, struct hutch_error *e);
+/* Are 0-2 of the kinds that the plan was made for. -1 = error. */
+int fds_unchanged(const struct plan *p, const struct host *h, struct hutch_error *e);
+/* Moves *fd to a number that is no place inside. -1 = errno. */
+int fds_aside(const struct policy *p, int *fd);
+/* A regular file that is open for reading only, given as standard input: taken out of held, to be copied
+ * through a pipe, since it could be reopened for writing. -1 = it is none. */
+int fds_input(const struct policy *p, int *held);
+
 /* ---- cgroup.c ---- */
 /* Makes the plan's cgroups below their parents and writes their limits; sweeps what dead launchers left there. */
 int cgroup_make(struct hutch_run *r, struct hutch_error *e);

@@ -108,6 +108,59 @@ static int on_message(struct hutch_run *r)
 	return 0;
 }
 
+/* What init had to say may still lie in the socket. */
+static void hear_init(struct hutch_run *r)
+{
+	struct pollfd p = { r->control, POLLIN, 0 };
+
+	while (r->control >= 0 && r->report.end == HUTCH_END_NONE && poll(&p, 1, 0) > 0)
+		on_message(r);
+}
+
+static void release(struct hutch_run *r)
+{
+	r->reaped = true;
+	if (r->report.end == HUTCH_END_NONE) {
+		set_end(r, CLD_KILLED, SIGKILL);
+		r->report.end = HUTCH_END_KILLED;
+	}
+	report_conclude(r);
+	watch_stop(r);
+	cgroup_remove(r);
+	entry_remove(r);
+	if (r->have_tty)
+		tty_close(r->tty);
+	r->have_tty = false;
+	close_fd(&r->stdin_to);
+	close_fd(&r->stdin_own);
+	close_fd(&r->control);
+	close_fd(&r->pidfd);
+	close_fd(&r->id_lock);
+	close_fd(&r->listener);
+}
+
+/* The host program ignores SIGCHLD, or waits for every child that it has. The pidfd still tells of the end, and
+ * init how the program ended. */
+static int reaped_elsewhere(struct hutch_run *r, bool block, struct hutch_error *e)
+{
+	struct pollfd p = { r->pidfd, POLLIN, 0 };
+	int n = 1;
+
+	if (r->pidfd >= 0) {
+		do
+			n = poll(&p, 1, block ? -1 : 0);
+		while (n < 0 && errno == EINTR && block);
+	}
+	if (n <= 0)
+		return 0;
+	hear_init(r);
+	release(r);
+	if (r->plan->need_init)
+		return 1;
+	error_set(e, ERR_RUN_WAIT, ECHILD, "waitid", NULL, NULL);
+	return error_detail(e, "the program has ended, but another part of this process took its status: SIGCHLD is ignored, or something waits for every child");
+}
+
 /* Reaping the first process is the proof that all of the sandbox is gone: the kernel ends a pid namespace's
  * processes before its PID 1 can be waited for. */
 static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
@@ -121,6 +174,8 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 	do
 		n = sys_waitid(P_PID, (id_t)r->pid, &s, flags, &u);
 	while (n == -EINTR && block);
+	if (n == -ECHILD)
+		return reaped_elsewhere(r, block, e);
 	if (n < 0 && n != -EINTR)
 		return error_set(e, ERR_RUN_WAIT, -n, "waitid", NULL, NULL);
 	if (n < 0 || !s.si_pid)
@@ -129,14 +184,7 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 		r->stopped = true;
 		return 2;
 	}
-	/* What init had to say may still lie in the socket. */
-	for (int more = 1; r->control >= 0 && more && r->report.end == HUTCH_END_NONE;) {
-		struct pollfd p = { r->control, POLLIN, 0 };
-		more = poll(&p, 1, 0) > 0;
-		if (more)
-			on_message(r);
-	}
-	r->reaped = true;
+	hear_init(r);
 	report_usage(&r->report, &u);
 	if (!r->plan->need_init) {
 		set_end(r, s.si_code, s.si_status);
@@ -144,22 +192,7 @@ static int reap(struct hutch_run *r, bool block, struct hutch_error *e)
 		r->report.system_us = u.ru_stime.tv_sec * 1000000LL + u.ru_stime.tv_usec;
 		r->report.max_rss_kib = u.ru_maxrss;
 	}
-	if (r->report.end == HUTCH_END_NONE) {
-		set_end(r, CLD_KILLED, SIGKILL);
-		r->report.end = HUTCH_END_KILLED;
-	}
-	report_conclude(r);
-	watch_stop(r);
-	cgroup_remove(r);
-	entry_remove(r);
-	if (r->have_tty)
-		tty_close(r->tty);
-	r->have_tty = false;
-	close_fd(&r->stdin_to);
-	close_fd(&r->control);
-	close_fd(&r->pidfd);
-	close_fd(&r->id_lock);
-	close_fd(&r->listener);
+	release(r);
 	return 1;
 }
 
@@ -214,7 +247,7 @@ int hutch_run_signal(hutch_run *r, int signal, struct hutch_error *e)
 	if (r->plan->need_init)
 		n = sync_send(r->control, &(struct message){ .type = MSG_SIGNAL, .a = signal }, -1);
 	else
-		n = sys_kill(r->pid, signal);
+		n = r->pidfd >= 0 ? sys_pidfd_send_signal(r->pidfd, signal) : sys_kill(r->pid, signal);
 	return n < 0 ? error_set(e, ERR_RUN_SIGNAL, -n, "kill", NULL, "api") : 0;
 }
 
@@ -230,7 +263,7 @@ int hutch_run_kill(hutch_run *r, struct hutch_error *e)
 
 	if (r->reaped)
 		return 0;
-	/* Not reaped, so the number is still its own. As a subreaper it must end its orphans itself. */
+	/* Not reaped, so even the number is still its own. As a subreaper it must end its orphans itself. */
 	if (r->plan->need_init && !(r->plan->clone_flags & U_CLONE_NEWPID)) {
 		if (r->control >= 0)
 			sync_send(r->control, &(struct message){ .type = MSG_SIGNAL, .a = SIGKILL }, -1);
@@ -238,8 +271,10 @@ int hutch_run_kill(hutch_run *r, struct hutch_error *e)
 		cgroup_kill(r);
 		return 0;
 	}
-	n = sys_kill(r->pid, SIGKILL);
+	n = r->pidfd >= 0 ? sys_pidfd_send_signal(r->pidfd, SIGKILL) : sys_kill(r->pid, SIGKILL);
 	cgroup_kill(r);
+	if (n == -ESRCH)
+		return 0; /* it has just ended */
 	return n < 0 ? error_set(e, ERR_RUN_SIGNAL, -n, "kill", NULL, "api") : 0;
 }
 

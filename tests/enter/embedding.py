@@ -91,7 +91,7 @@ def selfbox(s, c):
     """The example: what it prints is what it says, row by row; the document shows this output."""
     program = os.path.join(s.bin, "selfbox")
     if not os.path.exists(program):
-        shutil.copy(os.path.join(s.build, "selfbox"), program)
+        shutil.copy(os.path.join(s.build, "examples", "selfbox"), program)
         subprocess.run(["gcc", "-o", program, os.path.join(harness.TOP, "examples/selfbox/selfbox.c"), "-I", os.path.join(harness.TOP, "include"),
                         os.path.join(s.build, "libhutch.a")], check=True, env=dict(os.environ, TMPDIR=s.base))
     r = s.run(c, [], [], raw=[program, host.private(s, "secret")], cwd="/", writes=True)

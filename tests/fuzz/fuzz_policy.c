@@ -89,7 +89,7 @@ static const char *const seeds[] = {
 	"# comment\nuserns = host\nnet = pid:12\nutsns = /proc/1/ns/uts\ntime-monotonic = -5.25\nhostname = x # y\n",
 	"uid-map = 0:1000:1\ngid-map = 0:1000:1\ngroups = 1,2,3\nuser = 0:0\ncaps = cap_net_raw,SYS_ADMIN\nsecurebits = none\n",
 	"seccomp = none\nseccomp = ./p.json\ntcp-connect = 80,443\ntcp-bind = none\nlandlock = files\ncompat-abi = deny\n",
-	"env = A=b=c\nenv = TERM\nunset-env = LANG\nfd = 3\nfd = 9\nfd = 3\numask = 077\nrlimit-as = 1G:2G\nrlimit-cpu = host:unlimited\n",
+	"env = A=b=c\nenv = TERM\nunset-env = LANG\nfd = 3\nfd = 9\nfd = 3\nfd = 0=7\nfd = 12=2\numask = 077\nrlimit-as = 1G:2G\nrlimit-cpu = host:unlimited\n",
 	"include = strict\ninclude = view\ninclude = default\nchroot = yes\nrootfs = ~/tree\nno-new-privs = no\ninit = no\n",
 };
 

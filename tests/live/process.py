@@ -76,6 +76,43 @@ def fd_keep(s, c):
         sock[0].close(), sock[1].close()
 
 
+def fd_numbers(s, c):
+    """Numbers that cross over, that lie on hutch's own, and above the limit that the program gets."""
+    a, b, w = (os.path.join(s.scratch, n) for n in "abw")
+    for path, text in ((a, "content of a"), (b, "content of b"), (w, "")):
+        with open(path, "w") as f:
+            f.write(text)
+    c.own(s.scratch)
+    ra, rb, ww, (pr, pw) = os.open(a, os.O_RDONLY), os.open(b, os.O_RDONLY), os.open(w, os.O_WRONLY), os.pipe()
+    os.write(pw, b"through a pipe")
+    os.close(pw)
+    try:
+        # Each of two under the other's number, and every low number taken once.
+        opts = ["--fd=%d=%d" % (ra, rb), "--fd=%d=%d" % (rb, ra)]
+        free = [n for n in range(3, 40) if n not in (ra, rb)]
+        opts += ["--fd=%d=%d" % (n, ra) for n in free] + ["--fd=900=%d" % rb, "--rlimit-nofile=64"]
+        r = s.run(c, opts, ["sh", "-c", "cat <&%d; cat <&%d; ls /proc/$$/fd | tr '\\n' ' '" % (min(ra, 9), min(rb, 9))]
+                  if max(ra, rb) < 10 else ["sh", "-c", "cat /proc/self/fd/%d /proc/self/fd/%d; ls /proc/$$/fd | tr '\\n' ' '" % (ra, rb)],
+                  fds=(ra, rb), cwd="/")
+        assert r.out.startswith("content of bcontent of a") and r.status == 0, r
+        assert set(map(int, r.out.split("content of a")[1].split())) >= {0, 1, 2, *range(3, 40), 900}, r
+        r = s.run(c, ["--fd=0=%d" % pr, "--fd=1=%d" % ww, "--fd=2=%d" % ww], ["sh", "-c", "cat; echo error >&2"], fds=(pr, ww), cwd="/", writes=True)
+        with open(w) as f:
+            assert r.status == 0 and r.out == r.err == "" and f.read() == "through a pipeerror\n", r
+        # A file for standard input can't be reopened for writing, whoever passed it.
+        os.lseek(ra, 8, os.SEEK_SET)
+        r = s.run(c, ["--fd=0=%d" % ra], ["sh", "-c", "cat; echo spoilt >/proc/self/fd/0; exec 5<>/dev/stdin && echo spoilt >&5; true"], fds=(ra,), cwd="/")
+        assert r.out == "of a" or r.out == "of aspoilt\n", r
+        with open(a) as f:
+            assert f.read() == "content of a"
+        for bad, word in ((["--fd=3=777"], "777"), (["--fd=3=%d" % ra, "--fd=3=%d" % rb], "already"), (["--fd=1=%d" % pr, "--file-fd=1:/x"], "/x")):
+            r = s.run(c, bad, [s.inside, "say", "ran", "1"], fds=(ra, rb, pr), cwd="/")
+            assert r.status == 125 and word in r.err and "ran" not in r.out, r
+    finally:
+        for fd in (ra, rb, ww, pr):
+            os.close(fd)
+
+
 def stdin_file(s, c, opts=()):
     path = os.path.join(s.scratch, "in")
     with open(path, "w") as f:
@@ -408,7 +445,7 @@ def dangerous_stdout(s, c):
 
 
 def cases(s, c, who):
-    for f in (env_clean, env_of_init, env_empty, fd_leak, fd_keep, stdin_file, stdin_offset, stdin_directory, closed_stdio, deleted_cwd, init_reaps, as_pid_1,
+    for f in (env_clean, env_of_init, env_empty, fd_leak, fd_keep, fd_numbers, stdin_file, stdin_offset, stdin_directory, closed_stdio, deleted_cwd, init_reaps, as_pid_1,
               daemon_dies, launcher_killed, launcher_killed_kept, terminated, forwarded, statuses, not_found, interpreter_missing, program_outside_rootfs,
               report, explain, other_commands, umask_and_signals, session, terminal, many, dangerous_stdout):
         s.case("%s/process/%s" % (who, f.__name__.replace("_", "-")), f, s, c)

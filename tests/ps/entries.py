@@ -69,9 +69,9 @@ def without(s, c):
             pass
     assert s.run(c, [], ["true"], env=env, writes=True).status == 0
     r = s.run(c, ["--name=x"], ["true"], env=env, writes=True)
-    assert r.status == 125 and re.search("E082[01]", r.err), r
+    assert r.status == 125 and re.search("E087[01]", r.err), r
     r = tool(s, c, "ps", env=env, expect=125)
-    assert re.search("E082[01]", r.err) and not r.out, r
+    assert re.search("E087[01]", r.err) and not r.out, r
 
 
 def untrusted(s, c):
@@ -272,10 +272,10 @@ def apart(s, root, user):
         for c, name in ((root, "of-user"), (user, "of-root")):
             assert "E0874" in tool(s, c, "kill", name, "KILL", expect=125).err
         stolen = dict(user.environ(), XDG_RUNTIME_DIR=root.runtime)
-        assert re.search("E082[01]", tool(s, user, "kill", "of-root", env=stolen, expect=125).err)
+        assert re.search("E087[01]", tool(s, user, "kill", "of-root", env=stolen, expect=125).err)
         # Root with the user's environment has a list of its own, not the user's.
         r = tool(s, root, "kill", "of-user", env=dict(root.environ(), XDG_RUNTIME_DIR=user.runtime), expect=125)
-        assert re.search("E082[04]", r.err), r
+        assert re.search("E087[04]", r.err), r
         assert a.p.poll() is None and b.p.poll() is None
 
 

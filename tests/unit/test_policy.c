@@ -200,7 +200,7 @@ static void bad_values(void **state)
 		"uid-map = 0:0:1", "uid-map = 0:1:1\ngid-map = 0:1", "uid-map = 0:1:0\ngid-map = 0:1:1", "uid-map = 4294967294:1:2\ngid-map = 0:1:1",
 		"uid-map = 0:1:2\nuid-map = 1:9:1\ngid-map = 0:1:1", "uid-map = 0:1:2\nuid-map = 5:2:1\ngid-map = 0:1:1", "uid-map = 0:1:1:1\ngid-map = 0:1:1",
 		"caps = net_raw,", "caps = cap_nothing", "caps =", "securebits = root", "seccomp =", "tcp-connect = 65536", "tcp-connect = 80,", "tcp-bind = http",
-		"env = =x", "env =", "unset-env = A=b", "fd = 2", "fd = 1048577", "fd = x", "rlimit-as = 2G:1G", "rlimit-as = 1Q", "rlimit-as =", "rlimit-as = 1:2:3", "rlimit-cpu = 2M",
+		"env = =x", "env =", "unset-env = A=b", "fd = 2", "fd = 1048577", "fd = x", "fd = 3=", "fd = =3", "fd = 3=x", "fd = -1=3", "fd = 3=4=5", "fd = 3=1048577", "fd = 3=4\nfd = 3", "fd = 3=4\nfd = 3=5", "fd = 0=4\nfd = 0=5", "rlimit-as = 2G:1G", "rlimit-as = 1Q", "rlimit-as =", "rlimit-as = 1:2:3", "rlimit-cpu = 2M",
 		"rlimit-nofile = unlimited:5", "rlimit-core = -1",
 	};
 	struct fixture *x = *state;
@@ -455,7 +455,7 @@ static void process(void **state)
 	assert_string_equal(p->env[3].value, "near=x");
 	assert_string_equal(p->env[3].name, "A");
 	assert_int_equal(p->env[4].kind, ENV_UNSET);
-	assert_true(p->fd_count == 2 && p->fds[0] == 3 && p->fds[1] == 9);
+	assert_true(p->fd_count == 2 && p->fds[0] == 3 && p->fds[1] == 9 && p->fds_from[0] == 3 && p->fds_from[1] == 9);
 	assert_true(p->rlimits[RLIMIT_NOFILE].soft == 64 && p->rlimits[RLIMIT_NOFILE].hard_host);
 	assert_true(p->rlimits[RLIMIT_AS].soft == 1u << 30 && p->rlimits[RLIMIT_AS].hard == 1u << 30);
 	assert_true(p->rlimits[RLIMIT_STACK].soft_host && p->rlimits[RLIMIT_STACK].hard == UINT64_MAX && !p->rlimits[RLIMIT_STACK].hard_host);

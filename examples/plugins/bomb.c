@@ -1,0 +1,22 @@
+/* A plug-in that takes memory until there is none, and processes too.
+ * Runs in: inside. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "plugin.h"
+
+const char *plugin_name(void)
+{
+	return "bomb";
+}
+
+int64_t plugin_call(int64_t x)
+{
+	for (int i = 0; i < 100; i++) {
+		if (fork() == 0)
+			pause();
+	}
+	for (;;)
+		memset(malloc(16 << 20), (int)x, 16 << 20);
+}
