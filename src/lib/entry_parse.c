@@ -175,6 +175,8 @@ int entry_parse(const char *text, size_t len, struct arena *a, struct entry_text
 		return -1;
 	for (char *line = copy, *next; *line; line = next) {
 		next = strchr(line, '\n');
+		if (!next)
+			return -1;
 		*next++ = '\0';
 		if (read_line(&r, line) < 0)
 			return -1;
