@@ -239,7 +239,7 @@ int cgroup_birth(const struct hutch_run *r)
 }
 
 /* ---- a scope of systemd ---- */
-static pid_t start_helper(const char *helper, char *const argv[], int out)
+static pid_t start_helper(const char *helper, char *const argv[], int in, int out)
 {
 	posix_spawn_file_actions_t actions;
 	pid_t pid = -1;
@@ -247,39 +247,69 @@ static pid_t start_helper(const char *helper, char *const argv[], int out)
 
 	if (posix_spawn_file_actions_init(&actions))
 		return -1;
-	n = posix_spawn_file_actions_adddup2(&actions, out, 1);
+	n = posix_spawn_file_actions_adddup2(&actions, in, 0);
+	if (n == 0)
+		n = posix_spawn_file_actions_adddup2(&actions, out, 1);
 	if (n == 0)
 		n = posix_spawn(&pid, helper, &actions, NULL, argv, environ);
 	posix_spawn_file_actions_destroy(&actions);
 	return n ? -1 : pid;
 }
 
-/* The helper prints the scope's directory once the process is in it, or what went wrong. */
+/* One line: the directory, or what went wrong. */
+static void read_answer(int fd, char *line, size_t size)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < size - 1 && ((n = read(fd, line + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR))) {
+		len += n > 0 ? (size_t)n : 0;
+		if (len && line[len - 1] == '\n')
+			break;
+	}
+	line[len] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+}
+
+/* The end of its standard input ends it, our own end too. */
+static void end_helper(struct hutch_run *r)
+{
+	if (r->scope.hold >= 0)
+		close(r->scope.hold);
+	r->scope.hold = -1;
+	while (r->scope.helper > 0 && waitpid(r->scope.helper, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	r->scope.helper = 0;
+}
+
+/* The helper stays in the scope, beside the run: without it systemd would remove the scope, and what the kernel
+ * counted, before it can be read. */
 static int ask_for_scope(struct hutch_run *r, const struct host *h, pid_t pid, char *path, size_t size, struct hutch_error *e)
 {
 	char number[16];
 	char *argv[] = { (char *)(uintptr_t)h->scope_helper, (char *)(uintptr_t)r->plan->cgroup_manager, number, NULL };
-	int out[2], status = -1;
-	size_t len = 0;
-	ssize_t n;
-	pid_t helper;
+	int in[2], out[2];
 
-	if (pipe2(out, O_CLOEXEC) < 0)
+	if (pipe2(in, O_CLOEXEC) < 0)
 		return fail(e, ERR_CGROUP_SCOPE, errno, "pipe2", NULL, NULL);
+	r->scope.hold = in[1];
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		close(in[0]);
+		return fail(e, ERR_CGROUP_SCOPE, errno, "pipe2", NULL, NULL);
+	}
 	snprintf(number, sizeof number, "%d", (int)pid);
-	helper = start_helper(h->scope_helper, argv, out[1]);
+	r->scope.helper = start_helper(h->scope_helper, argv, in[0], out[1]);
+	close(in[0]);
 	close(out[1]);
-	while (helper > 0 && len < size - 1 && ((n = read(out[0], path + len, size - 1 - len)) > 0 || (n < 0 && errno == EINTR)))
-		len += n > 0 ? (size_t)n : 0;
+	path[0] = '\0';
+	if (r->scope.helper > 0)
+		read_answer(out[0], path, size);
 	close(out[0]);
-	path[len] = '\0';
-	path[strcspn(path, "\n")] = '\0';
-	if (helper < 0)
+	if (r->scope.helper < 0)
 		return fail(e, ERR_CGROUP_SCOPE, 0, "posix_spawn", h->scope_helper, NULL);
-	while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (status == 0 && path[0] == '/')
+	if (path[0] == '/')
 		return 0;
+	end_helper(r);
 	fail(e, ERR_CGROUP_SCOPE, 0, "StartTransientUnit", r->plan->cgroup_manager, NULL);
 	return error_detail(e, "%s", path[0] ? path : "its helper ended without an answer");
 }
@@ -462,11 +492,8 @@ static void come_back(struct hutch_run *r)
 void cgroup_remove(struct hutch_run *r)
 {
 	for (size_t i = 0; i < RUN_CGROUPS; i++) {
-		if (r->plan->cgroup_manager) { /* systemd removes its scope when it is empty */
-			free(r->cgroups[i].path);
-			r->cgroups[i].path = NULL;
-		}
 		remove_one(&r->cgroups[i]);
 	}
+	end_helper(r); /* and systemd removes the scope */
 	come_back(r);
 }

@@ -540,7 +540,7 @@ static void end_failed(struct launch *l)
 static void clear_run(struct hutch_run *r, const struct plan *p)
 {
 	r->plan = p;
-	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = r->entry.dir = r->entry.fd = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = r->scope.hold = r->entry.dir = r->entry.fd = -1;
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
 		r->cgroups[i].fd = -1;
 	for (size_t i = 0; i < COUNT_OF(r->output); i++)

@@ -55,6 +55,7 @@ struct hutch_run {
 	char *stdin_buffer;
 	size_t stdin_len, stdin_off;
 	struct run_cgroup cgroups[RUN_CGROUPS]; /* as plan->cgroups */
+	struct { pid_t helper; int hold; } scope; /* who keeps systemd's scope, and the pipe that it waits at; hold -1 = none */
 	struct run_cgroup leaf;  /* where the launcher went to, fd -1 = nowhere */
 	struct output output[3]; /* 1, 2 */
 	struct watch watch;

@@ -1,10 +1,12 @@
-/* hutch-scope: asks a systemd manager for a transient scope around one process and prints its cgroup directory.
+/* hutch-scope: asks a systemd manager for a transient scope around one process, puts that process into a cgroup of its
+ * own there, and prints the cgroup's directory. It stays in the scope itself, in a cgroup beside, until standard input
+ * ends: a scope without processes is removed at once, and with it what the kernel counted.
  * A program of its own, started only for a limit that needs it: libsystemd stays off the path of a plain run.
  * Runs in: a process of its own, child of the launcher.
  *
  *   hutch-scope user|system PID
  *
- * Standard output: the directory and status 0, or what went wrong and status 1. */
+ * Standard output: the directory, or what went wrong and status 1. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -12,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,7 +65,7 @@ static int add_properties(sd_bus_message *m, uint32_t pid)
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "Description", "s", "hutch sandbox");
 	if (r >= 0)
-		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 1, pid);
+		r = sd_bus_message_append(m, "(sv)", "PIDs", "au", 2, pid, (uint32_t)getpid());
 	if (r >= 0)
 		r = sd_bus_message_append(m, "(sv)", "CollectMode", "s", "inactive-or-failed");
 	for (size_t i = 0; r >= 0 && i < sizeof flags / sizeof *flags; i++)
@@ -132,12 +135,79 @@ static bool find_mount(char *out, size_t size)
 	return found;
 }
 
-static int print_directory(sd_bus *bus, const char *unit)
+static int write_file(const char *dir, const char *file, const char *text)
+{
+	char path[4352];
+	FILE *f;
+	int r;
+
+	snprintf(path, sizeof path, "%s/%s", dir, file);
+	f = fopen(path, "we");
+	if (!f)
+		return -errno;
+	r = fputs(text, f) < 0 ? -errno : 0;
+	if (fclose(f) != 0 && !r)
+		r = -errno;
+	return r;
+}
+
+static int move(const char *scope, const char *name, uint32_t pid)
+{
+	char dir[4224], number[16];
+
+	snprintf(dir, sizeof dir, "%s/%s", scope, name);
+	snprintf(number, sizeof number, "%u", pid);
+	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	return write_file(dir, "cgroup.procs", number);
+}
+
+/* Every controller that was handed down is handed on; which of them a limit needs is the launcher's to check. */
+static int enable_all(const char *scope)
+{
+	char path[4352], line[512] = "", *rest, *word;
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/cgroup.controllers", scope);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	if (!fgets(line, sizeof line, f))
+		line[0] = '\0';
+	fclose(f);
+	for (word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+		char one[64];
+		int r;
+		snprintf(one, sizeof one, "+%s", word);
+		r = write_file(scope, "cgroup.subtree_control", one);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A cgroup with children that have controllers may hold no process: both go to leaves. */
+static int settle(const char *scope, uint32_t pid)
+{
+	int r = move(scope, "hutch-holder", (uint32_t)getpid());
+
+	if (r >= 0)
+		r = move(scope, "hutch-run", pid);
+	if (r >= 0)
+		r = enable_all(scope);
+	if (r < 0)
+		return fail("dividing the scope's cgroup", strerror(-r));
+	printf("%s/hutch-run\n", scope);
+	return 0;
+}
+
+static int settle_in(sd_bus *bus, const char *unit, uint32_t pid)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
 	const char *object;
-	char *group = NULL, mount[4096];
+	char *group = NULL, scope[4096];
+	size_t used;
 	int r = sd_bus_call_method(bus, SERVICE, MANAGER, "GetUnit", &e, &reply, "s", unit);
 
 	if (r >= 0)
@@ -146,13 +216,13 @@ static int print_directory(sd_bus *bus, const char *unit)
 		r = sd_bus_get_property_string(bus, SERVICE, object, "org.freedesktop.systemd1.Scope", "ControlGroup", &e, &group);
 	if (r < 0)
 		return fail_bus("reading the scope's cgroup", &e, r);
-	if (!group || !*group || !find_mount(mount, sizeof mount))
+	if (!group || !*group || !find_mount(scope, sizeof scope) || (used = strlen(scope)) + strlen(group) >= sizeof scope)
 		return fail("reading the scope's cgroup", "there is none");
-	printf("%s%s\n", mount, group);
+	strcpy(scope + used, group);
 	free(group);
 	sd_bus_message_unref(reply);
 	sd_bus_error_free(&e);
-	return 0;
+	return settle(scope, pid);
 }
 
 static int run(sd_bus *bus, uint32_t pid)
@@ -178,7 +248,7 @@ static int run(sd_bus *bus, uint32_t pid)
 		return fail("waiting for the scope", strerror(-r));
 	sd_bus_message_unref(reply);
 	sd_bus_error_free(&e);
-	return print_directory(bus, unit);
+	return settle_in(bus, unit, pid);
 }
 
 int main(int argc, char **argv)
@@ -187,6 +257,8 @@ int main(int argc, char **argv)
 	char runtime[64], *end;
 	unsigned long pid = argc == 3 ? strtoul(argv[2], &end, 10) : 0;
 	sd_bus *bus = NULL;
+	char byte;
+	ssize_t n;
 	int r;
 
 	if (argc != 3 || (!user && strcmp(argv[1], "system")) || *end || !pid || pid > INT32_MAX)
@@ -200,5 +272,11 @@ int main(int argc, char **argv)
 		return fail(user ? "connecting to the user's bus" : "connecting to the system's bus", strerror(-r));
 	r = run(bus, (uint32_t)pid);
 	sd_bus_flush_close_unref(bus);
-	return fflush(stdout) == 0 ? r : 1;
+	if (fflush(stdout) != 0 || r != 0)
+		return 1;
+	/* Not by the keyboard: the launcher decides when the run is over. */
+	setsid();
+	while ((n = read(0, &byte, 1)) > 0 || (n < 0 && errno == EINTR))
+		continue;
+	return 0;
 }
