@@ -757,7 +757,7 @@ static int emit_grouped(struct emit *m)
 		if (!is_first(m, &m->v->entries[i]) && emit_entry(m, &m->v->entries[i]) < 0)
 			return -1;
 	}
-	return 0;
+	return overlay_end(m->b);
 }
 
 int mount_compile(struct build *b, const struct view *v)

@@ -234,7 +234,7 @@ def case_contents(s, c):
     p = Place2(s, c, 99)
     broken = gzip.compress(data)
     p.layout.add(p.layout.manifest([p.layout.layer(data, packed=broken[:len(broken) // 2])]))
-    p.bad("E080", options=["--owners=own"])
+    p.bad("E084", options=["--owners=own"])
     inner = p.layout.entries[0]
     for _ in range(6):
         inner = p.layout.nested([inner])
@@ -289,7 +289,7 @@ def case_limits(s, c):
     for number, (data, low, enough, word) in enumerate(rows):
         p = Place2(s, c, number)
         p.layout.simple(data)
-        p.bad("E080", word, options=["--owners=own", low])
+        p.bad("E084", word, options=["--owners=own", low])
         assert p.entries() == []
         if enough:
             p.good("--owners=own", enough)

@@ -132,7 +132,7 @@ def case_fail_closed(s, c):
     for call in ("landlock_create_ruleset", "landlock_restrict_self", "prctl"):
         r = p.bad("E0849", prefix=[s.deny, call, "EPERM"], options=["--owners=own"])
         assert p.entries() == [], r
-    p.bad("E080", prefix=[s.deny, "openat2", "EPERM"], options=["--owners=own"])
+    p.bad("E084", prefix=[s.deny, "openat2", "EPERM"], options=["--owners=own"])
     assert p.entries() == []
     p.good("--owners=own")
 

@@ -32,6 +32,7 @@ def keys(s, c):
 def help_of_every_key(s, c):
     """Its example is understood: what may fail is the host, not the reading."""
     every = set(keys(s, c)) - {"policy", "preset", "view", "as-pid-1", "door", "report", "report-fd"}
+    every = {key for key in every if key != "image" and not key.startswith("image-")}     # --image and its options: help image
     assert len(every) > 60, every
     for key in sorted(every):
         r = raw(s, c, "help", key)
