@@ -92,7 +92,7 @@ static void print_image_options(void)
 {
 	const char *name, *value, *def, *text;
 
-	puts("  --image DIR[:TAG]         take the root tree, environment, user, directory and program from an OCI image layout\n"
+	puts("  --image DIR[:TAG]         take the root tree, and how to run it, from an OCI image layout\n"
 	     "  --image-flatten           make one tree of its layers, where they can't be laid over each other");
 	for (size_t i = 0; (name = image_option_row(i, &value, &def, &text)); i++) {
 		char option[64], help[512];

@@ -420,15 +420,26 @@ static const char *wanted_owners(struct facts *f)
 	return given(f, "uid-map") ? "own" : NULL;
 }
 
+/* Root's overlays show every file as of one owner: where the layers are unpacked with ranges, one tree keeps them. */
+static bool one_tree(const struct image_options *o, const char *owners)
+{
+	struct hutch_key key;
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		if (!strcmp(rows[i].name, "owners") && o->value[i])
+			owners = o->value[i];
+	}
+	return o->flatten || !cli_find_key("layer", &key) || (geteuid() == 0 && (!owners || strcmp(owners, "own")));
+}
+
 static int make_words(const struct image_options *o, struct facts *f, struct arena *a, char *argv[])
 {
 	const char *owners = wanted_owners(f);
-	struct hutch_key key;
 	size_t n = 0;
 
 	argv[n++] = arena_strdup(a, "hutch-image");
 	argv[n++] = arena_strdup(a, "--records");
-	if (o->flatten || !cli_find_key("layer", &key))
+	if (one_tree(o, owners))
 		argv[n++] = arena_strdup(a, "--flatten");
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		const char *value = o->value[i] ? o->value[i] : !strcmp(rows[i].name, "owners") ? owners : NULL;
