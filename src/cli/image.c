@@ -392,24 +392,6 @@ static int take_records(struct facts *f, const struct text *out)
 	return 0;
 }
 
-/* ---- together ---- */
-/* Where layers can be written over, they are: the changes end with the run. */
-static int take_access(struct facts *f)
-{
-	struct hutch_key key;
-	const char *access = hutch_policy_get(f->policy, "rootfs-access");
-
-	if (access && !strcmp(access, "rw"))
-		return error_set(f->error, ERR_IMAGE_WRITABLE, 0, NULL, "rootfs-access = rw", "rootfs-access");
-	if (given(f, "rootfs") || (given(f, "host-root") && strcmp(hutch_policy_get(f->policy, "host-root"), "no"))) {
-		error_set(f->error, ERR_IMAGE_OPTION, 0, NULL, given(f, "rootfs") ? "--image and rootfs" : "--image and host-root", "--image");
-		return error_detail(f->error, "there is one root");
-	}
-	if (cli_find_key("rootfs-access", &key) && strstr(key.range, "cow"))
-		return line(f, "rootfs-access", "cow");
-	return 0;
-}
-
 /* Files get the owners that the map of the run will show. */
 static const char *wanted_owners(struct facts *f)
 {
@@ -420,16 +402,42 @@ static const char *wanted_owners(struct facts *f)
 	return given(f, "uid-map") ? "own" : NULL;
 }
 
-/* Root's overlays show every file as of one owner: where the layers are unpacked with ranges, one tree keeps them. */
-static bool one_tree(const struct image_options *o, const char *owners)
+/* Root's overlays show every file as of one owner: where the layers are unpacked with ranges, one tree that is only
+ * read keeps them. */
+static bool root_with_ranges(const struct image_options *o, struct facts *f)
 {
-	struct hutch_key key;
+	const char *owners = wanted_owners(f);
 
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		if (!strcmp(rows[i].name, "owners") && o->value[i])
 			owners = o->value[i];
 	}
-	return o->flatten || !cli_find_key("layer", &key) || (geteuid() == 0 && (!owners || strcmp(owners, "own")));
+	return geteuid() == 0 && (!owners || strcmp(owners, "own"));
+}
+
+/* ---- together ---- */
+/* Where layers can be written over, they are: the changes end with the run. */
+static int take_access(const struct image_options *o, struct facts *f)
+{
+	struct hutch_key key;
+	const char *access = hutch_policy_get(f->policy, "rootfs-access");
+
+	if (access && !strcmp(access, "rw"))
+		return error_set(f->error, ERR_IMAGE_WRITABLE, 0, NULL, "rootfs-access = rw", "rootfs-access");
+	if (given(f, "rootfs") || (given(f, "host-root") && strcmp(hutch_policy_get(f->policy, "host-root"), "no"))) {
+		error_set(f->error, ERR_IMAGE_OPTION, 0, NULL, given(f, "rootfs") ? "--image and rootfs" : "--image and host-root", "--image");
+		return error_detail(f->error, "there is one root");
+	}
+	if (!root_with_ranges(o, f) && cli_find_key("rootfs-access", &key) && strstr(key.range, "cow"))
+		return line(f, "rootfs-access", "cow");
+	return 0;
+}
+
+static bool one_tree(const struct image_options *o, struct facts *f)
+{
+	struct hutch_key key;
+
+	return o->flatten || !cli_find_key("layer", &key) || root_with_ranges(o, f);
 }
 
 static int make_words(const struct image_options *o, struct facts *f, struct arena *a, char *argv[])
@@ -439,7 +447,7 @@ static int make_words(const struct image_options *o, struct facts *f, struct are
 
 	argv[n++] = arena_strdup(a, "hutch-image");
 	argv[n++] = arena_strdup(a, "--records");
-	if (one_tree(o, owners))
+	if (one_tree(o, f))
 		argv[n++] = arena_strdup(a, "--flatten");
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		const char *value = o->value[i] ? o->value[i] : !strcmp(rows[i].name, "owners") ? owners : NULL;
@@ -489,7 +497,7 @@ int image_apply(const struct image_options *o, hutch_policy *policy, struct hutc
 	snprintf(f.origin, sizeof f.origin, "image %.100s", o->where);
 	arena_init(&a);
 	text_init(&out);
-	r = take_access(&f);
+	r = take_access(o, &f);
 	if (r == 0)
 		r = unpack(o, &f, &a, &out);
 	if (r == 0)

@@ -1,0 +1,71 @@
+"""Limits where the only cgroups are of version 2: in a scope that systemd makes (root, user), in a cgroup that is
+delegated, below a named one. Each enforces, tells the end by its word, and leaves nothing. Runs in: the test process."""
+import glob
+import json
+import os
+import subprocess
+
+from harness import wait_until
+from machine import need_systemd
+
+HOG = ["python3", "-c", "x = bytearray(200 << 20)"]
+FORKS = ["python3", "-c", "import os\nfor i in range(99):\n    if os.fork() == 0:\n        import time; time.sleep(9); os._exit(0)"]
+LIMITS = ["--memory=64M", "--pids=20", "--cpus=0.5"]
+
+
+def record(s, prefix, opts, cmd):
+    r = subprocess.run([*prefix, s.hutch, "run", *opts, "--report=-", "--", *cmd], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=120)
+    return r, r.stderr
+
+
+def ours():
+    return [p for p in glob.glob("/sys/fs/cgroup/**/hutch-*", recursive=True) if os.path.isdir(p) and not p.endswith(".service")]
+
+
+def each_way(s, prefix, opts=()):
+    r, err = record(s, prefix, [*opts, *LIMITS], ["sh", "-c", "cat /proc/self/cgroup; exit 3"])
+    assert r.returncode == 3 and r.stdout == "0::/\n" and "ended: exited, exit code 3" in err, (r.stdout, err)
+    assert "limit: memory 67108864, used" in err and "limit: pids 20, used" in err, err
+    r, err = record(s, prefix, [*opts, *LIMITS], HOG)
+    assert r.returncode == 137 and "ended: memory" in err, err
+    r, err = record(s, prefix, [*opts, *LIMITS], FORKS)
+    assert r.returncode == 1 and "ended: pids" in err, err
+    assert wait_until(lambda: not ours()), ours()
+
+
+def scope_root(s):
+    need_systemd()
+    each_way(s, [])
+
+
+def scope_user(s):
+    need_systemd()
+    each_way(s, ["as-user"])
+
+
+def delegated(s):
+    need_systemd()
+    each_way(s, ["as-user", "systemd-run", "--user", "--scope", "-q", "-p", "Delegate=yes"])
+
+
+def named_parent(s):
+    parent = "/sys/fs/cgroup/test-parent"
+    os.mkdir(parent)
+    try:
+        each_way(s, [], ["--cgroup-parent=/test-parent"])
+    finally:
+        os.rmdir(parent)
+
+
+def plan(s):
+    """The plan names the way."""
+    need_systemd()
+    r = subprocess.run(["as-user", s.hutch, "explain", "--json", *LIMITS, "--", "true"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    rows = {x["what"]: x for x in json.loads(r.stdout)["effective"]}
+    assert rows["memory"]["state"] == "enforced" and "systemd" in rows["memory"]["why"], rows["memory"]
+
+
+def cases(s):
+    for f in (scope_root, scope_user, delegated, named_parent, plan):
+        s.case("limits/" + f.__name__.replace("_", "-"), f, s)
