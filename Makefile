@@ -5,7 +5,7 @@ DESTDIR ?=
 NINJAFLAGS ?=
 export PREFIX BUILD
 
-.PHONY: all demo examples test test-full bench fuzz attack lint install clean deps
+.PHONY: all demo examples test test-full bench fuzz attack lint install clean deps vm vm-kernels
 
 all:
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
@@ -44,6 +44,18 @@ fuzz:
 	@tools/deps.sh build fuzz
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
 	@tests/fuzz/run
+
+# In virtual machines: all suites on KERNEL, or the short list on all kernels (docs/design/vm.md).
+KERNEL ?= 6.1
+vm:
+	@tools/deps.sh build test vm
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@tests/vm/run $(KERNEL)
+
+vm-kernels:
+	@tools/deps.sh build test vm
+	@tools/build.sh $(BUILD) $(NINJAFLAGS)
+	@tests/vm/run --short 5.10 6.1 6.12 7.3
 
 lint:
 	@tools/deps.sh build test lint

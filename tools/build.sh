@@ -19,7 +19,8 @@ flock 9
 
 # Configured again when a file or a library was added or removed, or other flags are asked for.
 wanted="prefix=${PREFIX:-/usr/local} $(command -v musl-gcc || true) ${MESONFLAGS:-}
-$(ls /usr/include/cmocka.h /usr/include/seccomp.h /usr/include/gumbo.h /usr/include/cairo/cairo-ft.h /usr/include/jpeglib.h 2>/dev/null || true)
+$(ls /usr/include/cmocka.h /usr/include/seccomp.h /usr/include/gumbo.h /usr/include/cairo/cairo-ft.h /usr/include/jpeglib.h \
+	/usr/include/archive.h /usr/include/nettle/sha2.h 2>/dev/null || true)
 $(tools/sources.sh all)"
 if [ ! -f "$folder/build.ninja" ] || [ "$wanted" != "$(cat "$folder/.configured" 2>/dev/null)" ]; then
 	again=
@@ -29,7 +30,7 @@ if [ ! -f "$folder/build.ninja" ] || [ "$wanted" != "$(cat "$folder/.configured"
 		cat "$folder/.setup.log" >&2
 		exit 1
 	fi
-	grep -E 'WARNING: musl-gcc is missing' "$folder/.setup.log" >&2 || true
+	grep -E 'WARNING: (musl-gcc is missing|hutch-image is not built)' "$folder/.setup.log" >&2 || true
 	printf '%s\n' "$wanted" >"$folder/.configured"
 fi
 exec ninja -C "$folder" "$@" 9>&-

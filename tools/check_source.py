@@ -21,17 +21,19 @@ MAY_INCLUDE = {
     "host": "base sys host",
     "policy": "base policy",
     "front": "base policy front",
+    "cow": "base sys policy plan cow",
     "plan": "base sys host policy plan layer",   # compile.c calls the layers in order
     "layer": "base sys host policy plan layer run",  # x_child.c: the child's own header
-    "run": "base sys host policy plan layer run",
-    "lib": "base sys host policy front plan layer run lib",
+    "run": "base sys host policy plan layer cow run",
+    "lib": "base sys host policy front plan layer cow run lib",
     "helper": "base sys plan layer run",
-    "cli": "base sys inspect cli preload",           # preload.h: what both sides agree on
+    "cli": "base sys inspect cli image preload",     # preload.h: what both sides agree on
     "inspect": "base sys inspect",
+    "image": "base sys host image",
     "preload": "preload",
 }
-# Of a layer's files only those that run in the child know run/, and of plan/ only compile.c and print.c know the layers.
-ONLY = {("layer", "run"): re.compile(r"_child\.c$"), ("plan", "layer"): re.compile(r"/(compile|print)\.c$")}
+# Of the unpacker the command knows its table of options. Of a layer's files only those that run in the child know run/, and of plan/ only compile.c and print.c know the layers.
+ONLY = {("layer", "run"): re.compile(r"_child\.c$"), ("cli", "image"): re.compile(r"/image\.c$"), ("plan", "layer"): re.compile(r"/(compile|print)\.c$")}
 FORBIDDEN_CALLS = set("""exit _exit abort printf puts putchar fprintf fputs perror vprintf vfprintf stdout stderr signal
 sigaction sigprocmask setenv putenv unsetenv system popen atexit""".split())
 

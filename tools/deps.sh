@@ -7,10 +7,11 @@ set -eu
 # package:how one sees that it is there (a command, or a file by its absolute path)
 build='gcc:gcc libc6-dev:/usr/include/stdio.h linux-libc-dev:/usr/include/linux/seccomp.h make:make meson:meson
 	ninja-build:ninja musl-tools:musl-gcc libjsmn-dev:/usr/include/jsmn.h libsystemd-dev:/usr/include/systemd/sd-bus.h
+	libarchive-dev:/usr/include/archive.h nettle-dev:/usr/include/nettle/sha2.h libseccomp-dev:/usr/include/seccomp.h
 	python3:python3 pkg-config:pkg-config'
 test='libcmocka-dev:/usr/include/cmocka.h libseccomp-dev:/usr/include/seccomp.h g++:g++ git:git strace:strace
 	sqlite3:sqlite3 redis-server:redis-server redis-tools:redis-benchmark nodejs:node uidmap:newuidmap
-	busybox-static:busybox mandoc:mandoc libcap2-bin:capsh procps:ps'
+	busybox-static:busybox zstd:zstd mandoc:mandoc libcap2-bin:capsh procps:ps'
 full='mmdebstrap:mmdebstrap'
 lint='clang:clang clang-tidy:clang-tidy cppcheck:cppcheck shellcheck:shellcheck'
 bench='bubblewrap:bwrap'

@@ -117,6 +117,35 @@ static int print_options(void)
 	return each_group(section, option_item);
 }
 
+/* The options of images have a table of their own. */
+static const struct { const char *name, *def, *value, *help; } image_options[] = {
+#define OPTION(symbol, name, type, def, value, help) { name, def, value, help },
+#include "image/options.def"
+#undef OPTION
+};
+
+static int print_image_options(void)
+{
+	for (size_t i = 0; i < COUNT_OF(image_options); i++) {
+		char dashed[64];
+
+		snprintf(dashed, sizeof dashed, "--image-%s", image_options[i].name);
+		fputs(".TP\n", stdout);
+		roff_word("B", dashed);
+		putchar(' ');
+		roff_word("I", image_options[i].value);
+		putchar('\n');
+		roff(image_options[i].help);
+		fputs(".\n", stdout);
+		if (image_options[i].def) {
+			fputs("Default: ", stdout);
+			roff_word("B", image_options[i].def);
+			fputs(".\n", stdout);
+		}
+	}
+	return 0;
+}
+
 static int print_errors(void)
 {
 	size_t count;
@@ -208,6 +237,8 @@ static int print_bash(void)
 	      "\tcase $before in\n", stdout);
 	for (int i = 0; i < KEY_COUNT; i++)
 		bash_words(&key_rows[i]);
+	fputs("\t--image|--image-store) COMPREPLY=($(compgen -d -- \"$cur\")); return ;;\n"
+	      "\t--image-owners) words=\"auto own ranges\" ;;\n", stdout);
 	fputs("\t--preset) words=\"", stdout);
 	for (size_t i = 0; preset_name(i); i++)
 		printf("%s%s", i ? " " : "", preset_name(i));
@@ -219,7 +250,9 @@ static int print_bash(void)
 	fputs("\"\n\telif [ -z \"$words\" ] && [[ $cur == -* ]]; then\n\t\twords=\"", stdout);
 	for (int i = 0; i < KEY_COUNT; i++)
 		printf("--%s ", key_rows[i].name);
-	fputs("--policy --preset --view --as-pid-1 --door --help\"\n\tfi\n"
+	for (size_t i = 0; i < COUNT_OF(image_options); i++)
+		printf("--image-%s ", image_options[i].name);
+	fputs("--image --image-flatten --policy --preset --view --as-pid-1 --door --help\"\n\tfi\n"
 	      "\tif [ -n \"$words\" ]; then COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
 	      "\telse COMPREPLY=($(compgen -o default -- \"$cur\")); fi\n"
 	      "}\ncomplete -F _hutch hutch\n", stdout);
@@ -241,13 +274,13 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; int (*print)(void); } parts[] = {
 		{ "keys", print_keys }, { "options", print_options }, { "errors", print_errors },
-		{ "presets", print_presets }, { "bash", print_bash }, { "dict", print_dict }, { "promises", print_promises },
+		{ "imageoptions", print_image_options }, { "presets", print_presets }, { "bash", print_bash }, { "dict", print_dict }, { "promises", print_promises },
 	};
 
 	for (size_t i = 0; argc == 2 && i < COUNT_OF(parts); i++) {
 		if (!strcmp(parts[i].name, argv[1]))
 			return parts[i].print() || fflush(stdout) || ferror(stdout) ? 1 : 0;
 	}
-	fputs("usage: gendocs keys|options|errors|presets|bash|dict|promises\n", stderr);
+	fputs("usage: gendocs keys|options|imageoptions|errors|presets|bash|dict|promises\n", stderr);
 	return 2;
 }

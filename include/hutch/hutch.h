@@ -40,6 +40,13 @@ HUTCH_API int hutch_policy_load(hutch_policy *p, const char *path, struct hutch_
 HUTCH_API int hutch_policy_args(hutch_policy *p, int argc, char *const argv[],
 				int (*extra)(void *data, int argc, char *const argv[], int at, struct hutch_error *e),
 				void *data, struct hutch_error *e);
+/* One line that everything a person wrote (by function, on a command line, in a policy file or a preset that it
+ * names) wins over: what an image says of itself, what a program prefers. origin is for messages, "image" for one. */
+HUTCH_API int hutch_policy_default(hutch_policy *p, const char *key, const char *value, const char *origin, struct hutch_error *e);
+/* The value that a key has by the lines so far, "" = an empty one, NULL = no line says it. Lists: the last. */
+HUTCH_API const char *hutch_policy_get(const hutch_policy *p, const char *key);
+/* The program where none is given: does nothing if there is one already. */
+HUTCH_API int hutch_policy_default_command(hutch_policy *p, char *const argv[], struct hutch_error *e);
 /* The program to run: argv is copied; argv[0] is looked up in the sandbox's PATH unless it has a slash. */
 HUTCH_API int hutch_policy_command(hutch_policy *p, char *const argv[], struct hutch_error *e);
 
@@ -100,11 +107,12 @@ struct hutch_report {
 	bool core_dumped;
 	int64_t wall_us, user_us, system_us;  /* from exec to end; CPU of the program and the children it waited for */
 	int64_t setup_us;                     /* from hutch_spawn to exec */
+	int64_t setup_cpu_us;                 /* processor time of set-up inside, which the sums below include */
 	int64_t max_rss_kib;                  /* of the largest single process */
 	int64_t tree_user_us, tree_system_us; /* of every process that anybody in the sandbox waited for, set-up included */
 	int64_t minor_faults, major_faults, voluntary_switches, involuntary_switches; /* of the same */
 	int64_t read_bytes, write_bytes;      /* from and to block devices, of the same */
-	int64_t cgroup_cpu_us;                /* of every process that ever ran in it */
+	int64_t cgroup_cpu_us;                /* of every process that ever ran in it, set-up included */
 	int64_t seen_cpu_us;                  /* without a cgroup, of a run that was killed: what /proc said just before */
 	int64_t memory_peak, swap_peak, pids_peak; /* bytes, bytes, processes; without a cgroup: the greatest that was seen */
 	int64_t oom_kills, memory_hits, pids_hits; /* how often the limit was met */
@@ -121,8 +129,39 @@ HUTCH_API char *hutch_report_json(const struct hutch_report *r);
 /* The whole record of an ended run: numbers, each limit and how near the run came, the effective table.
  * json: one object of docs/report.schema.json, else text of several lines; malloc'd. NULL = no memory, or not ended. */
 HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
+/* What the policy wants done with the changes of copy-on-write (key on-exit): "commit", "discard", "keep", "ask";
+ * NULL = the run has none. The library does nothing by itself: see hutch_run_changes(). */
+HUTCH_API const char *hutch_run_on_exit(const hutch_run *r);
+/* Are the changes in a directory of the host (cow-upper), so that they outlive the run? */
+HUTCH_API bool hutch_run_kept(const hutch_run *r);
+/* How full the file system is that holds the changes. Also while it runs. */
+struct hutch_usage { uint64_t bytes_used, bytes, files_used, files; };
+HUTCH_API int hutch_run_usage(const hutch_run *r, struct hutch_usage *out, struct hutch_error *e);
 /* Kills if it still runs, reaps, frees. */
 HUTCH_API void hutch_run_free(hutch_run *r);
+
+/* ---- changes that a run made copy-on-write ---- */
+typedef struct hutch_changes hutch_changes;
+/* where: the directory of cow-upper, or NAME or @NAME of cow-upper = @NAME. Locked until freed. */
+HUTCH_API int hutch_changes_open(const char *where, hutch_changes **out, struct hutch_error *e);
+/* Of a run that has ended; in memory they end with it, so before hutch_run_free(). */
+HUTCH_API int hutch_run_changes(const hutch_run *r, hutch_changes **out, struct hutch_error *e);
+HUTCH_API size_t hutch_changes_count(const hutch_changes *c);
+#define HUTCH_CHANGES_JSON    1u
+#define HUTCH_CHANGES_UNIFIED 2u /* contents of text files too */
+#define HUTCH_CHANGES_SAFE    4u /* control bytes of contents escaped, for a terminal */
+/* malloc'd text. */
+HUTCH_API char *hutch_changes_text(hutch_changes *c, unsigned how, struct hutch_error *e);
+#define HUTCH_COMMIT_FORCE 1u    /* also over what the host changed meanwhile */
+/* Puts changes into the host's files. paths: absolute, NULL-terminated; NULL = all. Each file is old or new at every
+ * moment; after an error or a crash the same call on the same directory goes on. *done: how many were put there,
+ * *skipped: sockets, which are left out (both may be NULL). The changes stay where they are: discard them after. */
+HUTCH_API int hutch_changes_commit(hutch_changes *c, const char *const *paths, unsigned flags, size_t *done, size_t *skipped,
+				   struct hutch_error *e);
+HUTCH_API int hutch_changes_discard(hutch_changes *c, struct hutch_error *e);
+/* The same by its place, without looking at the trees: they may be gone. */
+HUTCH_API int hutch_changes_discard_at(const char *where, struct hutch_error *e);
+HUTCH_API void hutch_changes_free(hutch_changes *c);
 
 /* ---- enter: this process confines itself ---- */
 /* The caller confines itself as the policy says and goes on in the same program:

@@ -11,6 +11,9 @@ int run_command(int argc, char *const argv[]);
 int explain_command(int argc, char *const argv[]);
 int check_command(int argc, char *const argv[]);
 int help_command(int argc, char *const argv[]);
+int diff_command(int argc, char *const argv[]);
+int commit_command(int argc, char *const argv[]);
+int discard_command(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */
@@ -34,6 +37,12 @@ int door_bad_option(struct hutch_error *e, const char *word, int at);
 int door_preload(int argc, char *const argv[], bool report);
 /* elf.c: NULL = the library can go into this program; else why it can't (and which door works). */
 const char *door_refuses(int fd, bool *missing);
+/* ---- commit.c ---- */
+/* Commits, says so on standard error, and throws the store away once all is in. Exit status. */
+int commit_all(hutch_changes *c, const char *const *paths, unsigned flags, bool keep);
+/* ---- on_exit.c ---- */
+/* After the end: does what the policy wants with the changes. The run's exit status, or 125 if that failed. */
+int on_exit_apply(hutch_run *r, const struct hutch_report *report, int status);
 
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */
@@ -57,5 +66,19 @@ int report_open(struct report_to *r);
 int report_write(struct report_to *r, char *json);
 /* The record of a run that never reached exec; malloc'd. text: a line, for the error itself was printed. */
 char *report_failure(const struct hutch_error *e, bool text);
+
+/* ---- image.c ---- */
+#define IMAGE_OPTIONS 32
+struct image_options {
+	const char *where;                /* DIR[:TAG], NULL = no image */
+	const char *value[IMAGE_OPTIONS]; /* by row */
+	bool flatten;
+};
+/* Words of --image…: how many were taken, 0 = none, -1 = error. */
+int image_option(struct image_options *o, int argc, char *const argv[], int at, struct hutch_error *e);
+/* Unpacks the image, if one is named, and adds what it says to the policy; what the caller said wins. */
+int image_apply(const struct image_options *o, hutch_policy *policy, struct hutch_error *e);
+/* Name of a --image-NAME option, NULL after the last. */
+const char *image_option_row(size_t index, const char **value, const char **def, const char **help);
 
 #endif

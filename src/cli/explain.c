@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 
-struct options { bool json, help; };
+struct options { bool json, help; struct image_options image; };
 
 static int extra(void *data, int argc, char *const argv[], int at, struct hutch_error *e)
 {
@@ -18,7 +18,8 @@ static int extra(void *data, int argc, char *const argv[], int at, struct hutch_
 	if (!strcmp(argv[at], "--help") || !strcmp(argv[at], "-h"))
 		return o->help = true, 1;
 	/* The options of a run, so that "run" can be changed to "explain" and no more. */
-	return report_option(&unused, argc, argv, at, e);
+	int n = image_option(&o->image, argc, argv, at, e);
+	return n ? n : report_option(&unused, argc, argv, at, e);
 }
 
 /* Does the option's value stand in the next word? */
@@ -31,6 +32,8 @@ static bool takes_word(const char *option)
 		return false;
 	if (cli_find_key(option + 2, &key))
 		return strcmp(key.type, "yes or no") != 0;
+	if (!strncmp(option, "--image", 7))
+		return strcmp(option, "--image-flatten") != 0;
 	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
 		if (!strcmp(option + 2, others[i]))
 			return true;
@@ -96,7 +99,7 @@ int explain_command(int argc, char *const argv[])
 		status = cli_error(&e);
 	} else if (o.help) {
 		status = (cli_usage(false), 0);
-	} else if (make_plan(policy, o.json, &plan, &e) < 0) {
+	} else if (image_apply(&o.image, policy, &e) < 0 || make_plan(policy, o.json, &plan, &e) < 0) {
 		status = cli_error(&e);
 	} else {
 		if (!o.json)

@@ -13,7 +13,7 @@
 static const struct { const char *key, *value; } examples[] = {
 	{ "include", "strict" }, { "ro", "/srv/data:/data" }, { "rw", "./out" }, { "tmpfs", "/scratch:size=64M" },
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
-	{ "mask", "/usr/share" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
+	{ "mask", "/usr/share" }, { "protect", ".git/hooks" }, { "cow", "./project" }, { "cow-upper", "@try" }, { "layer", "./layer1" }, { "cow-size", "256M" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
 	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
 	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
@@ -88,6 +88,22 @@ static void print_option(const struct hutch_key *k)
 	print_wrapped(columns(option, strlen(option)), help);
 }
 
+static void print_image_options(void)
+{
+	const char *name, *value, *def, *text;
+
+	puts("  --image DIR[:TAG]         take the root tree, environment, user, directory and program from an OCI image layout\n"
+	     "  --image-flatten           make one tree of its layers, where they can't be laid over each other");
+	for (size_t i = 0; (name = image_option_row(i, &value, &def, &text)); i++) {
+		char option[64], help[512];
+
+		snprintf(option, sizeof option, "  --image-%s …", name);
+		snprintf(help, sizeof help, "%s%s%s%s", text, def ? " [" : "", def ? def : "", def ? "]" : "");
+		fputs(option, stdout);
+		print_wrapped(columns(option, strlen(option)), help);
+	}
+}
+
 void cli_usage(bool run)
 {
 	struct hutch_key k;
@@ -104,6 +120,7 @@ void cli_usage(bool run)
 		     "  --report-fd N             the same to an open descriptor");
 	else
 		puts("  --json                    one JSON object instead of text");
+	print_image_options();
 	puts("\nA yes-or-no option alone means yes, --no-NAME no. [ ] is the default. `hutch help NAME` says more.");
 	for (size_t i = 0; hutch_key(i, &k); i++) {
 		if (strcmp(group, k.group))
@@ -268,6 +285,12 @@ static const char *arguments(const char *command)
 {
 	if (!strcmp(command, "help"))
 		return " [KEY|PRESET|COMMAND]";
+	if (!strcmp(command, "diff"))
+		return " [--unified|--json] [--quiet] DIR|NAME";
+	if (!strcmp(command, "commit"))
+		return " [--force] [--keep] DIR|NAME [PATH...]";
+	if (!strcmp(command, "discard"))
+		return " DIR|NAME...";
 	return strcmp(command, "demo") ? " [--json]" : "";
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -72,6 +73,19 @@ int report_option(struct report_to *r, int argc, char *const argv[], int at, str
 	return n;
 }
 
+/* A link may have been put there by an earlier run, to have us empty another file; those of /dev and /proc are the
+ * system's (/dev/stdout). Nor does a pipe without a reader hold us up. */
+static int open_file(const char *path)
+{
+	int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	bool systems = !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/dev/std", 8) || !strncmp(path, "/proc/", 6);
+	int fd = open(path, flags | (systems ? 0 : O_NOFOLLOW), 0600);
+
+	if (fd >= 0)
+		fcntl(fd, F_SETFL, 0);
+	return fd;
+}
+
 int report_open(struct report_to *r)
 {
 	int flags;
@@ -80,9 +94,10 @@ int report_open(struct report_to *r)
 		r->fd = 2;
 		r->text = true;
 	} else if (r->path) {
-		r->fd = open(r->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0600);
+		r->fd = open_file(r->path);
 		if (r->fd < 0) {
-			fprintf(stderr, "hutch: report: opening %s: %s\n", r->path, strerror(errno));
+			fprintf(stderr, "hutch: report: opening %s: %s\n", r->path,
+				errno == ELOOP ? "it is a symbolic link, which an earlier run may have put there: name its target" : strerror(errno));
 			return -1;
 		}
 		r->own = true;
@@ -97,10 +112,29 @@ int report_open(struct report_to *r)
 	return -1;
 }
 
+/* The program may have been shown the file: whatever it wrote there goes, and a file that it put in the place of
+ * ours must not be taken for the record. Nothing of it runs any more. */
+static int take_back(const struct report_to *r)
+{
+	struct stat have, named;
+
+	if (!r->own)
+		return 0;
+	if (fstat(r->fd, &have) < 0)
+		return errno;
+	if (!S_ISREG(have.st_mode))
+		return 0;
+	if (stat(r->path, &named) < 0 || named.st_dev != have.st_dev || named.st_ino != have.st_ino) {
+		fprintf(stderr, "hutch: report: %s isn't the file any more that was opened before the run: what stands there is not the record\n", r->path);
+		return ESTALE;
+	}
+	return ftruncate(r->fd, 0) < 0 || lseek(r->fd, 0, SEEK_SET) < 0 ? errno : 0;
+}
+
 int report_write(struct report_to *r, char *json)
 {
 	size_t len = json ? strlen(json) : 0, done = 0;
-	int error = json ? 0 : ENOMEM;
+	int error = json ? take_back(r) : ENOMEM;
 
 	/* A reader that went away is an error to report, not our end. Nothing of the sandbox is left by now. */
 	signal(SIGPIPE, SIG_IGN);

@@ -15,6 +15,7 @@
 
 struct options {
 	struct report_to report;
+	struct image_options image;
 	bool help, preload;
 };
 
@@ -37,7 +38,8 @@ static int extra(void *data, int argc, char *const argv[], int at, struct hutch_
 		return o->help = true, 1;
 	if (!strcmp(argv[at], "--door") || !strncmp(argv[at], "--door=", 7))
 		return door_option(o, argc, argv, at, e);
-	return report_option(&o->report, argc, argv, at, e);
+	int n = image_option(&o->image, argc, argv, at, e);
+	return n ? n : report_option(&o->report, argc, argv, at, e);
 }
 
 /* Set-up failed: the error, its record, and what a shell would say. Only a failed exec is the program's matter. */
@@ -188,7 +190,7 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 		return cli_error(e);
 	}
 	say_end(&report);
-	status = hutch_report_exit_status(&report);
+	status = on_exit_apply(r, &report, hutch_report_exit_status(&report));
 	if (o->report.fd >= 0 && report_write(&o->report, hutch_run_report(r, !o->report.text)) < 0)
 		status = HUTCH_EXIT_FAILED;
 	hutch_run_free(r);
@@ -212,7 +214,7 @@ int run_command(int argc, char *const argv[])
 		status = door_preload(argc - 1, argv + 1, o.report.path || o.report.fd >= 0);
 	else if (report_open(&o.report) < 0)
 		status = parsed < 0 ? cli_error(&e) : HUTCH_EXIT_FAILED;
-	else if (parsed < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
+	else if (parsed < 0 || image_apply(&o.image, policy, &e) < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
 		status = failed(&o, &e);
 	else
 		status = run_plan(plan, &o, &e);

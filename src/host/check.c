@@ -86,6 +86,19 @@ static void add_trial(struct sheet *s)
 		 "programs that talk to themselves over 127.0.0.1 fail", "look into the kernel's log which module refuses it; --net=host shares the host's");
 }
 
+static void add_overlay(struct sheet *s)
+{
+	const struct host *h = s->host;
+	bool ok = h->overlay && h->userns == USERNS_OK;
+
+	if (h->userns != USERNS_OK)
+		return;
+	add_bool(s, "overlay for users (5.11)", ok, ok ? NULL : strerror(h->overlay_errno), "--cow and --layer are refused",
+		 "boot a kernel from 5.11 on with overlayfs, or let the container engine's filter allow mount(2)");
+	if (ok)
+		add_bool(s, "user attributes on tmpfs (6.6)", h->tmpfs_xattr, NULL, "with changes in memory, a directory can't be made anew where one was deleted", "boot a newer kernel, or keep changes in a directory: --cow-upper DIR");
+}
+
 static void add_calls(struct sheet *s)
 {
 	const struct host *h = s->host;
@@ -165,6 +178,7 @@ static void collect(struct sheet *s)
 	add_userns(s);
 	add_namespaces(s);
 	add_trial(s);
+	add_overlay(s);
 	add_calls(s);
 	add_filters(s);
 	add_cgroups(s);
@@ -229,7 +243,7 @@ static void print_text(const struct sheet *s, struct text *out)
 
 	text_printf(out, "Linux %s %s, user id %u%s%s\n", h->release, h->machine, h->euid,
 		    h->container ? ", in a container: " : "", h->container ? h->container : "");
-	text_printf(out, "security modules: %s; cgroups: %s%s\n\n", h->lsm ? h->lsm : h->apparmor ? "apparmor" : h->selinux ? "selinux" : "unknown",
+	text_printf(out, "security modules: %s\ncgroups: %s%s\n\n", h->lsm ? h->lsm : h->apparmor ? "apparmor" : h->selinux ? "selinux" : "unknown",
 		    cgroups[h->cgroup_version & 3], h->no_new_privs ? "; no_new_privs is set on the caller" : "");
 	for (size_t i = 0; i < s->count; i++)
 		print_row(out, &s->rows[i]);

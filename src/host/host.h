@@ -87,6 +87,9 @@ struct host {
 	bool newuidmap, newgidmap;          /* found with what they need to work */
 	const char *newuidmap_path, *newgidmap_path;
 	struct { uint32_t start, count; } subuid, subgid; /* the caller's first range, count 0 = none */
+	bool overlay;            /* an overlay with user.overlay attributes can be mounted in a new user namespace */
+	int overlay_errno;       /* why not; 0 = not tried */
+	bool tmpfs_xattr;        /* user attributes on tmpfs (6.6) */
 	bool yama, apparmor, selinux;
 	const char *lsm;
 	const char *container;   /* "docker", "podman", "systemd-nspawn", "lxc", NULL */
@@ -107,7 +110,12 @@ struct host {
 	const struct host_file *(*peek)(struct host *h, const char *path);
 	/* Mount points at or below path (for kernels without recursive attributes), NULL-terminated array. */
 	const char *const *(*submounts)(struct host *h, const char *path);
-	void *lookup_data;
+	/* Names in a canonical directory, NULL-terminated and sorted. NULL = it can't be read, or out of memory. */
+	const char *const *(*list)(struct host *h, const char *path);
+	/* Where a canonical path lies: device and path in its file system. Two names of one place give one text; what is
+	 * below a directory begins with the directory's text and a slash. NULL = out of memory. */
+	const char *(*locate)(struct host *h, const char *path);
+	void *lookup_data, *mount_data;
 };
 
 /* Cheap facts for a plain run: a handful of system calls, userns stays UNKNOWN. */
@@ -121,6 +129,8 @@ void host_probe_ids(struct host *h);
 /* Where a cgroup of the run's own can be made: below parent (NULL = the caller's own one; a name from the top of each
  * hierarchy, a directory, or /proc/self/fd/N). For a run that wants limits. */
 void host_probe_cgroups(struct host *h, const char *parent);
+/* Tries overlay in a child: for a plain run that asks for copy-on-write or layers. */
+void host_probe_overlay(struct host *h);
 /* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */
 int host_require(const struct host *h, struct hutch_error *e);
 /* Recorded facts (tests/golden/hosts/NAME.host): "key = value" lines and "file PATH TYPE …" lines. */

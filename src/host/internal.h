@@ -57,6 +57,8 @@ struct trial {
 };
 /* 0, or -1 when no child could be had. */
 int host_trial(const struct host *h, struct trial *t, struct hutch_error *e);
+/* In a child that has just made a user namespace: its one id, by hand. 0 or -errno. */
+int host_map_self(uint32_t uid, uint32_t gid);
 void host_trial_facts(struct host *h, struct trial *t, struct userns_facts *f);
 
 /* ---- diagnosis ---- */
@@ -91,5 +93,7 @@ int host_lookup_table(struct host *h);
 /* Adds a path to the table of a loaded host. f->real is not used. */
 int host_table_add(struct host *h, const char *path, const struct host_file *f);
 int host_table_mount(struct host *h, const char *path);
+/* Sets submounts and locate of *h. */
+int host_mounts_new(struct host *h, bool live);
 
 #endif

@@ -3,6 +3,7 @@
  * forty-odd system calls.
  * Runs in: parent. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -23,11 +24,8 @@ struct result {
 	const struct host_file *file;
 };
 struct lookup {
-	bool live, mounts_read;
+	bool live;
 	struct table nodes, results; /* path to struct node *, to struct result * */
-	struct table mounted;
-	const char **mounts;
-	size_t mount_count, mount_cap;
 	unsigned depth;          /* of magic links within magic links */
 	uint64_t table_inode;
 };
@@ -366,60 +364,71 @@ static const struct host_file *lookup(struct host *h, const char *root, const ch
 	return r->file;
 }
 
-/* ---- mounts ---- */
-static int mount_add(struct host *h, const char *path)
+/* ---- names in a directory ---- */
+struct names { const char **items; size_t count, cap; };
+
+static int name_add(struct host *h, struct names *n, const char *name)
 {
-	struct lookup *l = h->lookup_data;
+	const char **items = arena_grow(h->arena, n->items, n->count + 1, &n->cap, sizeof *items);
 
-	if (table_find(&l->mounted, path, strlen(path)))
-		return 0;
-	const char **grown = arena_grow(h->arena, l->mounts, l->mount_count, &l->mount_cap, sizeof *grown);
-	char *copy = arena_strdup(h->arena, path);
-
-	if (!grown || !copy || !table_put(&l->mounted, h->arena, copy, strlen(copy), l->mount_count))
+	if (!items || !(items[n->count] = arena_strdup(h->arena, name)))
 		return -1;
-	l->mounts = grown;
-	l->mounts[l->mount_count++] = copy;
+	n->items = items;
+	items[++n->count] = NULL;
 	return 0;
 }
 
-/* Fields of mountinfo: id, parent, device, root, MOUNT POINT, … */
-static int mounts_read(struct host *h)
+static int list_live(struct host *h, const char *path, struct names *n)
 {
-	struct lookup *l = h->lookup_data;
-	char *line = host_read_file(h->arena, "/proc/self/mountinfo", NULL);
+	char buffer[32768];
+	int fd = sys_openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0), r = fd;
+	long got = 0;
 
-	l->mounts_read = true;
-	while (line && *line) {
-		char *end = line + strcspn(line, "\n"), *next = *end ? end + 1 : end, *p = line;
-
-		*end = '\0';
-		for (int field = 0; field < 4 && p; field++)
-			p = (p = strchr(p, ' ')) ? p + 1 : NULL;
-		if (p) {
-			p[strcspn(p, " ")] = '\0';
-			host_unescape(p);
-			if (mount_add(h, p) != 0)
-				return -1;
+	while (fd >= 0 && r >= 0 && (got = SYS3(SYS_getdents64, fd, buffer, sizeof buffer)) > 0) {
+		/* struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name */
+		uint16_t length;
+		for (long at = 0; at < got && r >= 0; at += length) {
+			const char *name = buffer + at + 19;
+			memcpy(&length, buffer + at + 16, sizeof length);
+			r = strcmp(name, ".") && strcmp(name, "..") ? name_add(h, n, name) : r;
 		}
-		line = next;
+	}
+	if (fd >= 0)
+		sys_close(fd);
+	return r < 0 || got < 0 ? -1 : 0;
+}
+
+static int list_table(struct host *h, const char *path, struct names *n)
+{
+	const struct lookup *l = h->lookup_data;
+	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
+
+	for (size_t i = 0; i < l->nodes.cap; i++) {
+		const char *key = l->nodes.slots[i].key;
+		if (!key || strncmp(key, path, len) != 0 || key[len] != '/' || !key[len + 1] || strchr(key + len + 1, '/'))
+			continue;
+		if (((const struct node *)l->nodes.slots[i].value)->file.errnum == 0 && name_add(h, n, key + len + 1) < 0)
+			return -1;
 	}
 	return 0;
 }
 
-static const char *const *submounts(struct host *h, const char *path)
+static int compare_names(const void *a, const void *b)
 {
-	struct lookup *l = h->lookup_data;
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path), n = 0;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
 
-	if (l->live && !l->mounts_read && mounts_read(h) != 0)
+static const char *const *list(struct host *h, const char *path)
+{
+	static const char *const none[] = { NULL };
+	const struct lookup *l = h->lookup_data;
+	struct names n = { 0 };
+
+	if ((l->live ? list_live(h, path, &n) : list_table(h, path, &n)) < 0)
 		return NULL;
-	const char **list = arena_alloc(h->arena, (l->mount_count + 1) * sizeof *list);
-
-	for (size_t i = 0; list && i < l->mount_count; i++)
-		if (strncmp(l->mounts[i], path, len) == 0 && (l->mounts[i][len] == '\0' || l->mounts[i][len] == '/'))
-			list[n++] = l->mounts[i];
-	return list;
+	if (n.count)
+		qsort(n.items, n.count, sizeof *n.items, compare_names);
+	return n.count ? n.items : none;
 }
 
 static int lookup_new(struct host *h, bool live)
@@ -432,8 +441,8 @@ static int lookup_new(struct host *h, bool live)
 	h->lookup_data = l;
 	h->lookup = lookup;
 	h->peek = peek;
-	h->submounts = submounts;
-	return 0;
+	h->list = list;
+	return host_mounts_new(h, live);
 }
 
 int host_lookup_live(struct host *h)
@@ -477,9 +486,4 @@ int host_table_add(struct host *h, const char *path, const struct host_file *f)
 		n->file.ino = ++l->table_inode;
 	}
 	return 0;
-}
-
-int host_table_mount(struct host *h, const char *path)
-{
-	return mount_add(h, path);
 }

@@ -210,6 +210,7 @@ int host_probe_full(struct host *h, struct arena *a, struct hutch_error *e)
 		h->move_mount = h->move_mount && t.move_mount;
 		h->fsopen = h->fsopen && t.fsopen;
 	}
+	host_probe_overlay(h);
 	h->full = true;
 	return 0;
 }

@@ -48,6 +48,7 @@ static const struct fact facts[] = {
 	FACT(newuidmap, FACT_BOOL), FACT(newgidmap, FACT_BOOL),
 	FACT(newuidmap_path, FACT_STRING), FACT(newgidmap_path, FACT_STRING),
 	FACT(subuid, FACT_RANGE), FACT(subgid, FACT_RANGE),
+	FACT(overlay, FACT_BOOL), FACT(overlay_errno, FACT_INT), FACT(tmpfs_xattr, FACT_BOOL),
 	FACT(yama, FACT_BOOL), FACT(apparmor, FACT_BOOL), FACT(selinux, FACT_BOOL),
 	FACT(lsm, FACT_STRING), FACT(container, FACT_STRING), FACT(cgroup_version, FACT_INT),
 	FACT(cgroup2_procs, FACT_UNSIGNED), FACT(swap_limit, FACT_BOOL), FACT(cgroup_manager, FACT_STRING), FACT(scope_helper, FACT_STRING),

@@ -6,6 +6,7 @@
 
 #include "sys/uapi.h"
 
+#define STANDIN_SLACK (8u << 20)
 #define PERIOD_US 100000u /* cpu.max: the kernel's own default period */
 
 struct file_row { enum limit_kind kind; enum controller controller; const char *v2, *v1, *what; };
@@ -65,7 +66,7 @@ static const char *why_not(const struct limiter *l, enum controller c)
 		return arena_printf(arena_of(l), "the %s controller isn't offered %s", name,
 				    l->b->policy->cgroup_parent ? "below that cgroup" : "in the cgroup that hutch was started in");
 	if (!g->writable)
-		return arena_printf(arena_of(l), "%s isn't delegated to the caller", g->parent);
+		return arena_printf(arena_of(l), "%s isn't delegated to the caller%s", g->parent, l->b->policy->cgroup_parent ? ", or isn't there" : "");
 	return arena_printf(arena_of(l), "%s holds other processes, so its %s controller can't be enabled", g->parent, name);
 }
 
@@ -175,7 +176,8 @@ static int stand_in(struct limiter *l, const struct file_row *f, const struct po
 
 	if (f->kind == LIMIT_MEMORY) {
 		b->plan->limits.watch_memory = true;
-		b->plan->limits.standin_data = want->n;
+		/* Above what the launcher watches for: else the program would meet this one alone, and nobody could say which. */
+		b->plan->limits.standin_data = want->n + want->n / 8 + STANDIN_SLACK;
 		return build_row(b, ROW_WEAKER, "memory", asked, "approximate", "the launcher adds up the processes' memory; RLIMIT_DATA holds each of them",
 				 why, origin) < 0 ? -1 : 1;
 	}

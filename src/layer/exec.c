@@ -19,7 +19,7 @@ static const char *env_value(const char *const *env, const char *name)
 /* Is there an executable at this inside path? In a rootfs it is looked up there, else as the host shows it. */
 static const struct host_file *candidate(struct build *b, const char *path)
 {
-	const struct host_file *f = b->host->lookup(b->host, b->policy->rootfs, path);
+	const struct host_file *f = root_lookup(b, path);
 
 	return f && !f->errnum && S_ISREG(f->mode) && (f->mode & 0111) ? f : NULL;
 }
@@ -66,7 +66,7 @@ int exec_resolve(struct build *b, struct view *v)
 		if (!b->plan->exec_path)
 			return error_nomem(b->error);
 	}
-	const struct host_file *f = b->host->lookup(b->host, p->rootfs, b->plan->exec_path);
+	const struct host_file *f = root_lookup(b, b->plan->exec_path);
 	b->plan->exec_host_path = f && !f->errnum ? f->real : NULL;
 	return 0;
 }

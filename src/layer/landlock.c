@@ -88,22 +88,39 @@ static int file_rules(struct build *b, const struct view *v, uint64_t handled)
 	return 0;
 }
 
-/* Landlock only adds rights: below a wider grant a narrower one holds nothing. */
+static bool narrower(const struct view_entry *e, const struct view_entry *o)
+{
+	return (o->rw && !e->rw) || (!o->noexec && e->noexec);
+}
+
+static int keeps_rights(struct build *b, const struct view_entry *e, const struct view_entry *o)
+{
+	if (!e->named)
+		return build_row(b, ROW_WEAKER, e->dst, e->rw ? "read-write" : "read-only", "the rights of what is above", "Landlock", o->src, e->origin);
+	error_set(b->error, ERR_NS_CONFLICT, 0, NULL, e->src, e->origin);
+	return error_detail(b->error, "with userns = never it keeps the rights of %s (%s): Landlock can only grant", o->src, o->origin);
+}
+
+/* Landlock only adds rights: below a wider grant, by whatever name, a narrower one holds nothing. */
 static int check_narrower(struct build *b, const struct view *v)
 {
+	struct table granted = { 0 };
+	const char **where = arena_alloc(b->plan->arena, (v->count + 1) * sizeof *where);
+
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_entry *e = &v->entries[i];
-		for (size_t k = 0; e->kind == VIEW_BIND && k < v->count; k++) {
-			const struct view_entry *o = &v->entries[k];
-			if (o == e || o->kind != VIEW_BIND || !path_below(e->src, o->src) || !((o->rw && !e->rw) || (!o->noexec && e->noexec)))
-				continue;
-			if (!e->named) {
-				if (build_row(b, ROW_WEAKER, e->dst, e->rw ? "read-write" : "read-only", "the rights of what is above", "Landlock", o->src, e->origin) < 0)
-					return -1;
-				continue;
-			}
-			error_set(b->error, ERR_NS_CONFLICT, 0, NULL, e->src, e->origin);
-			return error_detail(b->error, "with userns = never it keeps the rights of %s (%s): Landlock can only grant", o->src, o->origin);
+		if (e->kind != VIEW_BIND)
+			continue;
+		if (!where || !(where[i] = b->host->locate(b->host, e->src)) ||
+		    !table_put(&granted, b->plan->arena, where[i], strlen(where[i]), i))
+			return error_nomem(b->error);
+	}
+	for (size_t i = 0; i < v->count; i++) {
+		const struct view_entry *e = &v->entries[i];
+		for (size_t n = e->kind == VIEW_BIND ? path_above(where[i], strlen(where[i])) : 0; n; n = path_above(where[i], n)) {
+			const size_t *at = table_find(&granted, where[i], n);
+			if (at && narrower(e, &v->entries[*at]) && keeps_rights(b, e, &v->entries[*at]) < 0)
+				return -1;
 		}
 	}
 	return 0;
@@ -164,7 +181,8 @@ static int rows(struct build *b, bool files, bool never, uint64_t net, uint64_t 
 
 	if (files && build_row(b, ROW_ENFORCED, "Landlock files", "files", never ? "the only line" : "second line under the mounts",
 			       arena_printf(b->plan->arena, "Landlock ABI %u", abi),
-			       never ? "stat, chmod, chown, utime and xattr of visible names aren't covered by Landlock; unix sockets by path neither" :
+			       never ? "stat, chmod, chown, utime and xattr of visible names aren't covered by Landlock; unix sockets by path neither; "
+			       "what a rule names can itself be renamed, linked or removed where the directory around it is writable" :
 			       abi < 3 ? "truncate isn't covered by this kernel's Landlock" : NULL, p->origin[KEY_LANDLOCK]) < 0)
 		return -1;
 	if (net && build_row(b, ROW_ENFORCED, "TCP ports", "listed", "listed ones only", "Landlock", "UDP isn't covered, nor is listen(2) without bind, which takes a random port", p->origin[KEY_TCP_CONNECT]) < 0)

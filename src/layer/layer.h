@@ -13,6 +13,7 @@ struct view_entry {
 	const char *dst, *src;      /* src: canonical host path, or link text */
 	bool rw, noexec, device, named; /* named: a person asked, so it is required */
 	bool file;                  /* the source is not a directory */
+	bool cow;                   /* written to, but the changes stay out of the host */
 	const struct host_file *host;
 	uint64_t size, inodes;
 	unsigned mode;
@@ -36,6 +37,7 @@ struct view_entry *view_append(struct build *b, struct view *v, const struct vie
 int view_sort(struct build *b, struct view *v);
 /* Nearest entry above a path that is a file system of its own; NULL = the root. */
 const struct view_entry *view_under(const struct view *v, const char *path);
+int view_protect(struct build *b, struct view *v);
 int view_aliases(struct build *b, struct view *v);
 size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */
 /* Deepest entry at or above an inside path that decides what is there; NULL = only the empty root. */
@@ -61,6 +63,13 @@ int timens_compile(struct build *b);
 int net_compile(struct build *b);
 int sysctl_compile(struct build *b);
 int mount_compile(struct build *b, const struct view *v);
+/* overlay.c: a bound entry that is shown copy-on-write, the root of several layers, and what ends both. */
+int overlay_compile(struct build *b, const struct view *v, const struct view_entry *e, uint32_t walk);
+bool overlay_is_root(const struct build *b);
+int overlay_root_compile(struct build *b, const struct view *v, const char *cover);
+int overlay_end(struct build *b);
+/* A path in the root tree, layers included. */
+const struct host_file *root_lookup(struct build *b, const char *path);
 int root_compile(struct build *b);
 int tty_compile(struct build *b);
 int init_compile(struct build *b);
@@ -113,12 +122,20 @@ struct child {
 	int landlock;               /* ruleset under construction */
 	unsigned loose;             /* descriptors that were left for the exec to close */
 	const struct rlimit *files; /* the caller's limit of descriptors, where the launcher raised it; else NULL */
+	int cow_dir;                /* the launcher's descriptor of cow-upper, -1 = none */
+	int store, store_mount;     /* where changes go; what must be detached at the end; -1 = none */
+	int lowers[LAYERS_MAX + 1]; /* of the overlay that comes next */
+	bool lower_attached[LAYERS_MAX + 1];
+	size_t lower_count;
 	int launcher;               /* pidfd of the launcher's process, -1 = not followed */
 	bool one_of_many;           /* a thread that follows: what all share is left alone */
 	int (*fork)(void);          /* the C library's, where a program goes on that uses it; NULL = the system call */
+	uint32_t cost_us;           /* processor time of set-up until now, of this process and the ones before it */
 	struct hutch_error *error;
 };
 int child_wait_go(struct child *c);
+/* Adds this process's processor time to the cost of set-up, which isn't the program's. */
+int child_note_cost(struct child *c);
 /* Runs the operations of one section in order. */
 int child_section(struct child *c, enum plan_section s);
 uint32_t child_id(const struct child *c, uint64_t id); /* the allocated id in place of its stand-in */

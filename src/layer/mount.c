@@ -35,7 +35,7 @@ static struct place place_of(const struct emit *m, const char *dst)
 
 	if (!under)
 		return (struct place){ NULL, !m->whole_tree };
-	return (struct place){ under, under->kind == VIEW_TMPFS || under->kind == VIEW_DEV };
+	return (struct place){ under, under->kind == VIEW_TMPFS || (under->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL) };
 }
 
 static bool is_made(const struct emit *m, const char *path)
@@ -83,6 +83,32 @@ static int make_parents(struct emit *m, const char *dst, const struct place *p, 
 	return 0;
 }
 
+/* What the host has at a place in a bound tree. NULL = out of memory. */
+static const struct host_file *host_below(const struct emit *m, const char *dst, const struct place *p, const char **path)
+{
+	bool bind = p->under && p->under->kind == VIEW_BIND;
+
+	*path = bind ? arena_printf(m->b->plan->arena, "%s%s", p->under->src, dst + strlen(p->under->dst)) : dst;
+	if (!*path)
+		return NULL;
+	return p->under ? m->b->host->lookup(m->b->host, NULL, *path) : root_lookup(m->b, *path);
+}
+
+/* Where the way to a place in a bound tree leads through a link: its end, else NULL. Links aren't followed by the launch. */
+static const char *through_link(const struct emit *m, const struct place *p, const char *host, const struct host_file *f)
+{
+	const char *rootfs = p->under ? NULL : m->b->policy->rootfs;
+	/* Of several layers any may be where it was found. */
+	if (rootfs && m->b->policy->layer_count)
+		return f->link;
+	const struct host_file *top = rootfs ? m->b->host->lookup(m->b->host, NULL, rootfs) : NULL;
+	size_t skip = top && !top->errnum && strcmp(top->real, "/") ? strlen(top->real) : 0;
+
+	if (f->errnum)
+		return f->link;
+	return strcmp(f->real + skip, host) ? f->real + skip : NULL;
+}
+
 /* In a bound tree the mount point must be there already. 1 = go on, 0 = leave this default out. */
 static int mount_point_exists(struct emit *m, const struct view_entry *e, const struct place *p, bool directory)
 {
@@ -90,31 +116,29 @@ static int mount_point_exists(struct emit *m, const struct view_entry *e, const 
 	const char *host;
 	const struct host_file *f;
 
-	if (p->under && p->under->kind != VIEW_BIND) {
+	if (p->under && p->under->kind != VIEW_BIND && p->under->kind != VIEW_DEV) {
 		error_set(b->error, ERR_MOUNT_COVERED, 0, NULL, e->dst, e->origin);
 		return error_detail(b->error, "%s (%s) decides what is there", p->under->dst, p->under->origin);
 	}
-	if (p->under)
-		host = arena_printf(b->plan->arena, "%s%s", p->under->src, e->dst + strlen(p->under->dst));
-	else
-		host = e->dst;
-	if (!host)
+	if (!(f = host_below(m, e->dst, p, &host)))
 		return error_nomem(b->error);
-	f = b->host->lookup(b->host, p->under ? NULL : b->policy->rootfs, host);
-	if (!f->errnum && !f->link && !!S_ISDIR(f->mode) == directory)
+	const char *linked = through_link(m, p, host, f);
+	if (!f->errnum && !linked && !!S_ISDIR(f->mode) == directory)
 		return 1;
 	if (!e->named)
 		return build_row(b, ROW_MISSING, e->dst, "default", "absent", "-", "the tree has no mount point for it", e->origin) < 0 ? -1 : 0;
 	error_set(b->error, ERR_MOUNT_POINT, f->errnum ? f->errnum : 20 /* ENOTDIR */, NULL, e->dst, e->origin);
+	if (linked)
+		return error_detail(b->error, "a symbolic link is on the way to %s: name the place that it leads to, %s", host, linked);
 	return error_detail(b->error, "%s%s%s", p->under ? "it would be in " : "it would be in the root tree: ", host,
-			    f->link ? " (a symbolic link)" : f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
+			    f->errnum ? " (doesn't exist)" : directory ? " (not a directory)" : " (a directory)");
 }
 
 /* A mount point can't be renamed, but its parents could: in a writable tree they are pinned by being mount
  * points themselves. */
 static int pin_parents(struct emit *m, const struct view_entry *e, const struct place *p)
 {
-	bool rw = p->under ? p->under->kind == VIEW_BIND && p->under->rw
+	bool rw = p->under ? (p->under->kind == VIEW_BIND && p->under->rw) || p->under->kind == VIEW_DEV
 			   : m->whole_tree && (m->b->policy->host_root || m->b->policy->rootfs_rw);
 	size_t start = p->under ? strlen(p->under->dst) : 0;
 
@@ -216,10 +240,21 @@ static int classic_submounts(struct emit *m, const struct view_entry *e, uint32_
 	return 0;
 }
 
+/* Made in the root's own file system, /dev being a directory of it? */
+static bool in_root(const struct emit *m, const char *dst)
+{
+	const struct view_entry *under = view_under(m->v, dst);
+
+	if (!under || m->whole_tree)
+		return !under;
+	return under->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL && !view_under(m->v, under->dst) &&
+	       !path_below(dst, "/dev/shm") && !path_below(dst, "/dev/pts");
+}
+
 /* Read-only, in our own root, shown as its owner has it: one of those that share a change of attributes. */
 static bool is_grouped(const struct emit *m, const struct view_entry *e)
 {
-	return m->grouped && e->kind == VIEW_BIND && !e->rw && !e->noexec && !wants_idmap(m->b, e) && !view_under(m->v, e->dst);
+	return m->grouped && e->kind == VIEW_BIND && !e->rw && !e->noexec && !wants_idmap(m->b, e) && in_root(m, e->dst);
 }
 
 static int emit_bind(struct emit *m, const struct view_entry *e)
@@ -230,6 +265,8 @@ static int emit_bind(struct emit *m, const struct view_entry *e)
 
 	if (ready <= 0)
 		return ready;
+	if (e->cow)
+		return overlay_compile(m->b, m->v, e, walk);
 	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
 		return -1;
 	op->flags = walk | (e->file ? 0 : OPF_RECURSIVE);
@@ -371,15 +408,13 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 
 	if (p.own)
 		return build_row(m->b, ROW_ENFORCED, e->dst, "mask", "absent", "-", "nothing is there", e->origin);
-	host = p.under && p.under->kind == VIEW_BIND ? arena_printf(m->b->plan->arena, "%s%s", p.under->src, e->dst + strlen(p.under->dst)) : e->dst;
-	if (p.under && p.under->kind != VIEW_BIND && p.under->kind != VIEW_PROC && p.under->kind != VIEW_SYS)
+	if (p.under && p.under->kind != VIEW_BIND && p.under->kind != VIEW_PROC && p.under->kind != VIEW_SYS && p.under->kind != VIEW_DEV)
 		return mount_point_exists(m, e, &p, true);
-	if (!host)
+	if (!(f = host_below(m, e->dst, &p, &host)))
 		return error_nomem(m->b->error);
-	f = m->b->host->lookup(m->b->host, p.under ? NULL : m->b->policy->rootfs, host);
-	if (f->errnum || f->link) {
+	if (f->errnum || through_link(m, &p, host, f)) {
 		error_set(m->b->error, ERR_MOUNT_POINT, f->errnum, NULL, e->dst, e->origin);
-		return error_detail(m->b->error, "a mask hides what exists; %s%s", host, f->link ? " is a symbolic link: mask what it leads to" : " doesn't exist");
+		return error_detail(m->b->error, "a mask hides what exists; %s %s", host, f->errnum ? "doesn't exist" : "leads through a symbolic link: mask what it leads to");
 	}
 	directory = S_ISDIR(f->mode);
 	if (pin_parents(m, e, &p) < 0)
@@ -629,6 +664,8 @@ static int emit_root(struct emit *m)
 	if (!op)
 		return -1;
 	op->number[0] = MS_PRIVATE;
+	if (overlay_is_root(b))
+		return overlay_root_compile(b, m->v, cover(m));
 	if (m->whole_tree) {
 		const struct host_file *f = b->host->lookup(b->host, NULL, tree);
 		bool rw = b->policy->host_root || b->policy->rootfs_rw;
@@ -673,7 +710,7 @@ static bool can_group(const struct emit *m)
 /* Is all of this entry done before the root turns read-only? */
 static bool is_first(const struct emit *m, const struct view_entry *e)
 {
-	if (view_under(m->v, e->dst))
+	if (!in_root(m, e->dst))
 		return false;
 	switch (e->kind) {
 	case VIEW_DIR: case VIEW_SYMLINK: case VIEW_DATA: case VIEW_FD: case VIEW_MASK: case VIEW_PROC: return true;
@@ -687,7 +724,7 @@ static int early_point(struct emit *m, const struct view_entry *e)
 {
 	uint32_t walk;
 
-	if (view_under(m->v, e->dst))
+	if (!in_root(m, e->dst))
 		return 0;
 	if (prepare_point(m, e, e->kind == VIEW_DEVICE || e->kind == VIEW_BIND ? !e->file : true, &walk) < 0)
 		return -1;
@@ -730,7 +767,7 @@ int mount_compile(struct build *b, const struct view *v)
 	if (!layer_has_mounts(b)) {
 		for (size_t i = 0; i < v->count; i++) {
 			const struct view_entry *e = &v->entries[i];
-			if (e->named && (!layer_never(b) || e->kind != VIEW_BIND || strcmp(e->src, e->dst)))
+			if (e->named && (!layer_never(b) || e->kind != VIEW_BIND || e->cow || strcmp(e->src, e->dst)))
 				return error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, e->dst, e->origin);
 		}
 		return b->policy->rootfs ? error_set(b->error, ERR_MOUNT_NEEDS_MNTNS, 0, NULL, "rootfs", b->policy->origin[KEY_ROOTFS]) : 0;
@@ -746,5 +783,7 @@ int mount_compile(struct build *b, const struct view *v)
 		if (emit_entry(&m, &v->entries[i]) < 0)
 			return -1;
 	}
+	if (overlay_end(b) < 0)
+		return -1;
 	return m.whole_tree ? 0 : close_root(&m);
 }

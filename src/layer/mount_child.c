@@ -387,7 +387,7 @@ int child_op_DEVPTS(struct child *c, const struct op *op)
 	struct op pts = *op;
 
 	pts.attr_set = U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NOEXEC;
-	return new_fs(c, &pts, "devpts", "newinstance,ptmxmode=0666,mode=0600");
+	return new_fs(c, &pts, "devpts", "newinstance,ptmxmode=0666,mode=0600,max=256");
 }
 
 int child_op_ATTR(struct child *c, const struct op *op)

@@ -16,18 +16,35 @@ static const char *number(struct build *b, uint64_t n)
 	return n == UINT64_MAX ? "unlimited" : arena_printf(b->plan->arena, "%llu", (unsigned long long)n);
 }
 
-/* In place of a cgroup; what the policy itself says of that limit is there already and stricter or named. */
-static int stand_in(struct build *b, int resource, uint64_t n, enum key_id key)
+/* What stands in for a cgroup by this limit; UINT64_MAX = nothing does. */
+static uint64_t stand_in(const struct plan_limits *l, int resource)
 {
-	struct op *op;
+	uint64_t n = resource == RLIMIT_NPROC ? l->standin_nproc : resource == RLIMIT_DATA ? l->standin_data : 0;
 
-	if (!n || b->policy->rlimits[resource].given)
-		return 0;
-	op = build_op(b, SECTION_RLIMIT, OP_RLIMIT, names[resource], b->policy->origin[key]);
+	return n ? n : UINT64_MAX;
+}
+
+/* The stricter of the two holds: the table promises both. A value of the host's is known only to the child, so the
+ * stand-in takes its place. */
+static void restrict_to(struct op *op, uint64_t most)
+{
+	if (most == UINT64_MAX)
+		return;
+	for (int i = 1; i < 3; i++) {
+		if ((op->number[3] & (uint64_t)i) || op->number[i] > most)
+			op->number[i] = most;
+	}
+	op->number[3] = 0;
+}
+
+static int stand_in_alone(struct build *b, int resource, uint64_t most)
+{
+	struct op *op = build_op(b, SECTION_RLIMIT, OP_RLIMIT, names[resource], b->policy->origin[resource == RLIMIT_NPROC ? KEY_PIDS : KEY_MEMORY]);
+
 	if (!op)
 		return -1;
 	op->number[0] = (uint64_t)resource;
-	op->number[1] = op->number[2] = n;
+	op->number[1] = op->number[2] = most;
 	return 0;
 }
 
@@ -36,12 +53,14 @@ int rlimit_compile(struct build *b)
 	const struct policy *p = b->policy;
 	struct op *op;
 
-	if (stand_in(b, RLIMIT_NPROC, b->plan->limits.standin_nproc, KEY_PIDS) < 0 || stand_in(b, RLIMIT_DATA, b->plan->limits.standin_data, KEY_MEMORY) < 0)
-		return -1;
 	for (int i = 0; i < RLIMIT_KINDS; i++) {
 		const struct policy_rlimit *r = &p->rlimits[i];
-		if (!r->given || (r->soft_host && r->hard_host))
+		uint64_t most = stand_in(&b->plan->limits, i);
+		if (!r->given || (r->soft_host && r->hard_host)) {
+			if (most != UINT64_MAX && stand_in_alone(b, i, most) < 0)
+				return -1;
 			continue;
+		}
 		op = build_op(b, SECTION_RLIMIT, OP_RLIMIT, names[i], p->origin[KEY_RLIMIT_AS]);
 		if (!op)
 			return -1;
@@ -49,10 +68,11 @@ int rlimit_compile(struct build *b)
 		op->number[1] = r->soft;
 		op->number[2] = r->hard;
 		op->number[3] = (r->soft_host ? 1u : 0) | (r->hard_host ? 2u : 0);
-		const char *soft = number(b, r->soft), *what = arena_printf(b->plan->arena, "rlimit-%s", names[i]);
+		restrict_to(op, most);
+		const char *soft = number(b, r->soft), *got = number(b, op->number[1]), *what = arena_printf(b->plan->arena, "rlimit-%s", names[i]);
 		int key = what ? key_find(what, NULL) : -1;
 		op->origin = key >= 0 ? p->origin[key] : op->origin;
-		if (build_row(b, ROW_ENFORCED, what, soft, soft, "setrlimit", NULL, op->origin) < 0)
+		if (build_row(b, ROW_ENFORCED, what, soft, got, "setrlimit", NULL, op->origin) < 0)
 			return -1;
 	}
 	op = build_op(b, SECTION_RLIMIT, OP_UMASK, NULL, p->origin[KEY_UMASK]);

@@ -164,14 +164,15 @@ static int rule_bind(struct build *b, const struct path_rule *r, struct view_ent
 	if (f->errnum)
 		return source_error(b, r, f->errnum);
 	/* An earlier run may have put the link there: where it leads is for the caller to say. */
-	if (f->link && r->kind == RULE_RW) {
+	if (f->link && (r->kind == RULE_RW || r->kind == RULE_COW)) {
 		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
 		return error_detail(b->error, "it is a symbolic link to %s; a writable source must be named itself: %s", f->link, f->real);
 	}
 	e->src = f->real;
 	e->host = f;
 	e->file = !S_ISDIR(f->mode);
-	e->rw = r->kind == RULE_RW || r->kind == RULE_DEVICE;
+	e->cow = r->kind == RULE_COW;
+	e->rw = r->kind == RULE_RW || r->kind == RULE_DEVICE || e->cow;
 	e->device = r->kind == RULE_DEVICE;
 	if (e->device && !S_ISCHR(f->mode) && !S_ISBLK(f->mode)) {
 		error_set(b->error, ERR_MOUNT_KIND, 0, NULL, r->src, r->origin);
@@ -184,7 +185,7 @@ static enum view_kind kind_of(enum rule_kind k)
 {
 	static const enum view_kind kinds[] = {
 		[RULE_RO] = VIEW_BIND, [RULE_RW] = VIEW_BIND, [RULE_TMPFS] = VIEW_TMPFS, [RULE_DIR] = VIEW_DIR, [RULE_SYMLINK] = VIEW_SYMLINK,
-		[RULE_FILE] = VIEW_DATA, [RULE_FILE_FD] = VIEW_FD, [RULE_MASK] = VIEW_MASK, [RULE_DEVICE] = VIEW_DEVICE,
+		[RULE_FILE] = VIEW_DATA, [RULE_FILE_FD] = VIEW_FD, [RULE_MASK] = VIEW_MASK, [RULE_DEVICE] = VIEW_DEVICE, [RULE_COW] = VIEW_BIND,
 	};
 	return kinds[k];
 }
@@ -195,6 +196,8 @@ static int add_rules(struct build *b, struct view *v)
 
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct path_rule *r = &p->rules[i];
+		if (r->kind == RULE_PROTECT)
+			continue; /* of a writable tree, which is known only later */
 		if (r->optional && r->src && look(b, r->src)->errnum == 2 /* ENOENT */) {
 			if (build_row(b, ROW_MISSING, r->dst, "shown if there", "absent", "-", "optional and doesn't exist", r->origin) < 0)
 				return -1;
@@ -212,7 +215,7 @@ static int add_rules(struct build *b, struct view *v)
 		e->data_len = r->data_len;
 		e->fd = r->fd;
 		e->src = r->src;
-		if ((r->kind == RULE_RO || r->kind == RULE_RW || r->kind == RULE_DEVICE) && rule_bind(b, r, e) < 0)
+		if ((r->kind == RULE_RO || r->kind == RULE_RW || r->kind == RULE_DEVICE || r->kind == RULE_COW) && rule_bind(b, r, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -331,6 +334,67 @@ static int show_program(struct build *b, struct view *v)
 	return 0;
 }
 
+/* Two rules that meet where a link leads: a person's goes before a default, the same twice is once, else it is an error. */
+static int settle_duplicates(struct build *b, struct view *v)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < v->count; i++) {
+		const struct view_entry *e = &v->entries[i];
+		struct view_entry *x = kept ? &v->entries[kept - 1] : NULL;
+		if (!x || strcmp(x->dst, e->dst)) {
+			v->entries[kept++] = *e;
+			continue;
+		}
+		bool same = x->kind == e->kind && x->rw == e->rw && x->noexec == e->noexec && x->host && e->host &&
+			    x->host->dev == e->host->dev && x->host->ino == e->host->ino;
+		if (e->named && x->named && !same) {
+			error_set(b->error, ERR_PATH_CONFLICT, 0, NULL, e->dst, arena_printf(b->plan->arena, "%s and %s", x->origin, e->origin));
+			return error_detail(b->error, "both lead there through links of the root");
+		}
+		if (e->named)
+			*x = *e;
+	}
+	if (kept == v->count)
+		return 0;
+	v->count = kept;
+	return view_sort(b, v);
+}
+
+/* Is a file of the host shown at its own path, by a read-only bind other than this? */
+static bool shown_at_home(const struct view *v, const struct view_entry *but, const char *path)
+{
+	const struct view_entry *e = view_find(v, path);
+
+	if (e == but)
+		e = view_under(v, path);
+	return e && e->kind == VIEW_BIND && !e->rw && !strcmp(e->src, e->dst);
+}
+
+/* A source that is named by a link which a read-only tree shows as it is (/bin/sh): link, target and all hops between are
+ * there already, and a link can't be mounted on. */
+static bool shown_by_link(struct build *b, const struct view *v, const struct view_entry *e, const char *dst)
+{
+	const char *at = dst;
+
+	if (e->kind != VIEW_BIND || e->rw || e->noexec)
+		return false;
+	for (int hops = 0; hops < 16; hops++) {
+		size_t n = path_above(at, strlen(at));
+		const char *dir = arena_strndup(b->plan->arena, at, n);
+		const struct host_file *up = dir ? look(b, n ? dir : "/") : NULL, *f;
+		if (!up || up->errnum || !(at = arena_printf(b->plan->arena, "%s%s", n ? up->real : "", at + n)) || !shown_at_home(v, e, at))
+			return false;
+		f = b->host->peek(b->host, at);
+		if (!f || f->errnum || !f->link)
+			return hops && f && !f->errnum && !strcmp(at, e->src);
+		at = f->link[0] == '/' ? f->link : arena_printf(b->plan->arena, "%s/%s", n ? up->real : "", f->link);
+		if (!at)
+			return false;
+	}
+	return false;
+}
+
 /* Rules that lie behind our own links move to where the link leads; what is there already is dropped. */
 static int resolve_destinations(struct build *b, struct view *v)
 {
@@ -348,7 +412,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		const char *host = under && under->kind == VIEW_BIND
 			? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
 		/* NULL: the very same file is there already, with the same right. */
-		moved[i] = host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
+		moved[i] = shown_by_link(b, v, e, dst) ? NULL : host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
 	}
 	for (size_t i = 0; i < v->count; i++) {
 		if (!moved[i])
@@ -357,7 +421,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		v->entries[kept++].dst = moved[i];
 	}
 	v->count = kept;
-	return view_sort(b, v);
+	return view_sort(b, v) < 0 ? -1 : settle_duplicates(b, v);
 }
 
 int view_compile(struct build *b, struct view *v)
@@ -375,5 +439,5 @@ int view_compile(struct build *b, struct view *v)
 	}
 	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
-	return resolve_destinations(b, v) < 0 ? -1 : view_aliases(b, v);
+	return resolve_destinations(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
 }

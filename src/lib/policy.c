@@ -30,6 +30,30 @@ int hutch_policy_set(hutch_policy *p, const char *key, const char *value, struct
 	return draft_add(&p->draft, key, value, "api", 0, 0, STRENGTH_REQUIRED, e);
 }
 
+int hutch_policy_default(hutch_policy *p, const char *key, const char *value, const char *origin, struct hutch_error *e)
+{
+	/* Each its own source: a later default replaces an earlier one. */
+	return draft_add(&p->draft, key, value, origin, draft_source(&p->draft), DRAFT_DEPTH_DEFAULT, STRENGTH_REQUIRED, e);
+}
+
+const char *hutch_policy_get(const hutch_policy *p, const char *key)
+{
+	const struct draft_line *best = NULL;
+	int id = key_find(key, NULL);
+
+	for (size_t i = 0; id >= 0 && i < p->draft.count; i++) {
+		const struct draft_line *l = &p->draft.lines[i];
+		if (l->key == (enum key_id)id && (!best || l->depth <= best->depth))
+			best = l;
+	}
+	return best ? best->value : NULL;
+}
+
+int hutch_policy_default_command(hutch_policy *p, char *const argv[], struct hutch_error *e)
+{
+	return p->draft.argc ? 0 : hutch_policy_command(p, argv, e);
+}
+
 int hutch_policy_load(hutch_policy *p, const char *path, struct hutch_error *e)
 {
 	return front_policy_file(&p->draft, path, 1, e);

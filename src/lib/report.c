@@ -33,12 +33,14 @@ int hutch_report_exit_status(const struct hutch_report *r)
 /* Every number of the record, in the order of printing. */
 static const struct { const char *name; size_t at; } numbers[] = {
 #define N(field) { #field, offsetof(struct hutch_report, field) }
-	N(setup_us), N(wall_us), N(user_us), N(system_us), N(tree_user_us), N(tree_system_us), N(cgroup_cpu_us), N(seen_cpu_us),
+	N(setup_us), N(setup_cpu_us), N(wall_us), N(user_us), N(system_us), N(tree_user_us), N(tree_system_us), N(cgroup_cpu_us), N(seen_cpu_us),
 	N(throttled_periods), N(throttled_us), N(max_rss_kib), N(memory_peak), N(swap_peak), N(oom_kills), N(pids_peak),
 	N(minor_faults), N(major_faults), N(voluntary_switches), N(involuntary_switches), N(read_bytes), N(write_bytes),
 	N(stdout_bytes), N(stderr_bytes),
 #undef N
 };
+
+#define TIMES 9 /* the first of them, which the text form has in one line */
 
 static int64_t number(const struct hutch_report *r, size_t i)
 {
@@ -119,7 +121,7 @@ char *hutch_report_json(const struct hutch_report *r)
 	return finished(&t);
 }
 
-/* ---- each limit, and how near the run came ---- */
+/* ---- each limit, and how near the run came; the program's own processor time, set-up apart ---- */
 struct near { const char *name; bool given; int64_t limit, used, hits; };
 
 static int64_t rlimit_of(const struct plan *p, int resource)
@@ -131,9 +133,10 @@ static int64_t rlimit_of(const struct plan *p, int resource)
 
 static int64_t cpu_used(const struct hutch_report *r)
 {
-	int64_t waited = r->tree_user_us >= 0 ? r->tree_user_us + r->tree_system_us : -1;
+	int64_t waited = r->tree_user_us >= 0 ? r->tree_user_us + r->tree_system_us : -1, setup = r->setup_cpu_us > 0 ? r->setup_cpu_us : 0;
+	int64_t all = r->cgroup_cpu_us >= 0 ? r->cgroup_cpu_us : r->seen_cpu_us > waited ? r->seen_cpu_us : waited;
 
-	return r->cgroup_cpu_us >= 0 ? r->cgroup_cpu_us : r->seen_cpu_us > waited ? r->seen_cpu_us : waited;
+	return all < 0 ? -1 : all > setup ? all - setup : 0;
 }
 
 static size_t limits_of(const struct hutch_run *run, struct near out[10])
@@ -208,6 +211,7 @@ static void record_text(struct text *t, const struct hutch_run *run)
 	line(t, "system", r->tree_system_us);
 	line(t, "all processes", cpu_used(r));
 	line(t, "set-up", r->setup_us);
+	line(t, "of which processor", r->setup_cpu_us);
 	text_printf(t, "\n");
 	for (size_t i = 0; i < count; i++) {
 		text_printf(t, "  limit: %s %lld", limits[i].name, (long long)limits[i].limit);
@@ -217,7 +221,7 @@ static void record_text(struct text *t, const struct hutch_run *run)
 			text_printf(t, ", met %lld times", (long long)limits[i].hits);
 		text_printf(t, "\n");
 	}
-	for (size_t i = 8; i < COUNT_OF(numbers); i++) {
+	for (size_t i = TIMES; i < COUNT_OF(numbers); i++) {
 		if (number(r, i) > 0)
 			text_printf(t, "  %s: %lld\n", numbers[i].name, (long long)number(r, i));
 	}

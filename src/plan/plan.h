@@ -56,6 +56,11 @@ enum plan_section {
 	X(OVERMOUNT, "overmount") /* path2 (in our own root) is mounted over path */ \
 	X(PIN, "pin") /* path becomes a mount point of itself, so that it can't be renamed */ \
 	X(COPY, "copy") /* path2 = host file whose content is copied to path */ \
+	X(COW_STORE, "cow-store") /* where changes go: data = tmpfs options, or path2 = host directory; number[1] = how many overlays */ \
+	X(OVERLAY_LOWER, "overlay-lower") /* path2 = host tree, number: dev, ino vetted; the topmost comes first */ \
+	X(OVERLAY, "overlay") /* the lowers named before it, number[0] = its place in the store, OVERLAY_RO = none */ \
+	X(OVERLAY_ROOT, "overlay-root") /* the same as the new root; path = host directory that is covered meanwhile */ \
+	X(COW_DETACH, "cow-detach") /* the store has no place in the tree; the overlays hold it */ \
 	/* root */ \
 	X(PIVOT, "pivot-root") X(CHROOT, "chroot") \
 	/* terminal, init */ \
@@ -118,6 +123,7 @@ struct opened {
 	const char *path;
 	bool recursive, idmap;
 	uint64_t attr_set;          /* OPENED_TREE: MOUNT_ATTR_* that the launcher sets */
+	bool idmap_must;         /* without mapped owners it is of no use */
 	uint32_t idmap_from, idmap_from_gid, idmap_to, idmap_to_gid; /* owner on disk -> owner seen through the mount */
 	const char *origin;
 };
@@ -158,6 +164,14 @@ enum plan_mode {
 	PLAN_ENTER_HERE,    /* this very process, all threads of it, without namespaces */
 	PLAN_NARROW,        /* the same, giving up more: no policy, nothing is closed */
 };
+/* One tree that is shown copy-on-write: its changes are STORE/N/upper, N being its index. */
+struct cow_pair {
+	const char *const *lowers;     /* host trees, the topmost first */
+	size_t lower_count;
+	const char *dst;
+	uint64_t dev, ino;             /* of lowers[0] when the plan was made */
+};
+#define OVERLAY_RO UINT64_MAX
 
 struct filter { const char *name; const struct sock_filter *words; size_t count; };
 
@@ -186,6 +200,8 @@ struct plan {
 
 	enum plan_mode mode;
 	bool each_thread;           /* the operation is there */
+	struct { struct cow_pair *pairs; size_t count, cap, store_op; bool used; } cow;
+
 	uint64_t clone_flags;       /* CLONE_NEW* of the child's clone3 */
 	uint64_t unshare_flags;     /* after joining, or for the payload (time) */
 	bool userns_new, joins;

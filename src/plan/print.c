@@ -143,9 +143,12 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	case OP_SYSCTL:
 		text_printf(t, " = %.*s", (int)op->data_len, (const char *)op->data);
 		break;
-	case OP_TMPFS: case OP_ROOT_TMPFS: case OP_PROC:
+	case OP_TMPFS: case OP_ROOT_TMPFS: case OP_PROC: case OP_COW_STORE:
 		if (op->data && *(const char *)op->data)
 			text_printf(t, " %s", (const char *)op->data);
+		break;
+	case OP_OVERLAY: case OP_OVERLAY_ROOT:
+		text_printf(t, op->number[0] == OVERLAY_RO ? " read-only" : " changes=%llu", (unsigned long long)op->number[0]);
 		break;
 	default:
 		break;
@@ -203,10 +206,10 @@ void plan_print(const struct plan *p, struct text *out)
 		text_printf(out, "  %-12s %s", section_names[op->section], op_names[op->kind]);
 		if (op->path2) {
 			path_text(out, op->path2, false);
-			text_printf(out, " ->");
+			text_printf(out, op->path ? " ->" : "");
 		}
 		if (op->path)
-			path_text(out, op->path, mount && op->kind != OP_ROOT_TMPFS && op->kind != OP_ROOT_BIND);
+			path_text(out, op->path, mount && op->kind != OP_ROOT_TMPFS && op->kind != OP_ROOT_BIND && op->kind != OP_OVERLAY_ROOT);
 		details(out, p, op);
 		if (op->origin && strcmp(op->origin, "default") && strcmp(op->origin, "system"))
 			text_printf(out, "  (%s)", op->origin);

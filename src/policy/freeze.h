@@ -40,6 +40,7 @@ char *source_path(struct freeze *f, const struct draft_line *l, const char *text
 /* Path inside, normalised; relative ones against the working directory where that is allowed. */
 char *inside_path(struct freeze *f, const struct draft_line *l, const char *text, bool relative);
 int freeze_paths(struct freeze *f);
+int freeze_cow(struct freeze *f);       /* freeze_cow.c: layers, where changes are kept */
 
 int freeze_scalars(struct freeze *f);   /* freeze_scalar.c */
 int freeze_limits(struct freeze *f);    /* freeze_limit.c: rlimits, clock offsets, umask */

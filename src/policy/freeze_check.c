@@ -51,7 +51,8 @@ static enum key_id key_of(enum rule_kind k)
 {
 	static const enum key_id keys[] = {
 		[RULE_RO] = KEY_RO, [RULE_RW] = KEY_RW, [RULE_TMPFS] = KEY_TMPFS, [RULE_DIR] = KEY_DIR, [RULE_SYMLINK] = KEY_SYMLINK,
-		[RULE_FILE] = KEY_FILE, [RULE_FILE_FD] = KEY_FILE_FD, [RULE_MASK] = KEY_MASK, [RULE_DEVICE] = KEY_DEVICE,
+		[RULE_FILE] = KEY_FILE, [RULE_FILE_FD] = KEY_FILE_FD, [RULE_MASK] = KEY_MASK, [RULE_DEVICE] = KEY_DEVICE, [RULE_COW] = KEY_COW,
+		[RULE_PROTECT] = KEY_PROTECT,
 	};
 	return keys[k];
 }
@@ -71,6 +72,37 @@ static int check_files(struct freeze *f)
 		return conflict(f, KEY_ROOTFS, KEY_MNTNS, "another root needs a mount namespace of the sandbox");
 	if (p->rule_count)
 		return conflict(f, key_of(p->rules[0].kind), KEY_MNTNS, "rules for files need a mount namespace of the sandbox");
+	return 0;
+}
+
+static bool any_cow(const struct policy *p)
+{
+	bool found = p->rootfs_cow;
+
+	for (size_t i = 0; i < p->rule_count; i++)
+		found |= p->rules[i].kind == RULE_COW;
+	return found;
+}
+
+static int check_cow(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+	static const enum key_id of_cow[] = { KEY_COW_UPPER, KEY_COW_SIZE, KEY_ON_EXIT };
+
+	if (p->layer_count && !p->rootfs)
+		return conflict(f, KEY_LAYER, KEY_ROOTFS, "layers lie over a tree that rootfs names");
+	if (p->rootfs_cow && !p->rootfs)
+		return conflict(f, KEY_ROOTFS_ACCESS, KEY_ROOTFS, "there is no rootfs tree");
+	if (p->layer_count && named(f, KEY_ROOTFS_ACCESS) && p->rootfs_rw && !p->rootfs_cow)
+		return conflict(f, KEY_LAYER, KEY_ROOTFS_ACCESS, "a tree under layers can't be written to: take rootfs-access = cow, or ro");
+	for (size_t i = 0; i < 3; i++) {
+		if (named(f, of_cow[i]) && !any_cow(p))
+			return conflict(f, of_cow[i], KEY_COW, "there are no changes to keep without cow, layer or rootfs-access = cow");
+	}
+	if (named(f, KEY_COW_UPPER) && named(f, KEY_COW_SIZE))
+		return conflict(f, KEY_COW_SIZE, KEY_COW_UPPER, "cow-size caps memory; a directory is as large as its file system");
+	if (p->on_exit == ON_EXIT_KEEP && !p->cow_upper)
+		return conflict(f, KEY_ON_EXIT, KEY_COW_UPPER, "changes in memory end with the run: name a directory to keep them in");
 	return 0;
 }
 
@@ -101,7 +133,7 @@ int freeze_check(struct freeze *f)
 {
 	const struct policy *p = f->policy;
 
-	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_ids(f) < 0 || check_output(f) < 0)
+	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_cow(f) < 0 || check_ids(f) < 0 || check_output(f) < 0)
 		return -1;
 	if ((p->tcp_connect.given || p->tcp_bind.given) && p->landlock == LANDLOCK_OFF)
 		return conflict(f, p->tcp_connect.given ? KEY_TCP_CONNECT : KEY_TCP_BIND, KEY_LANDLOCK, "Landlock is what enforces port lists");

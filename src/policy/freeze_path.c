@@ -296,9 +296,11 @@ static int parse_rule(struct freeze *f, const struct draft_line *l, struct path_
 	switch (l->key) {
 	case KEY_RO: r->kind = RULE_RO; return parse_bind(f, l, r);
 	case KEY_RW: r->kind = RULE_RW; return parse_bind(f, l, r);
+	case KEY_COW: r->kind = RULE_COW; return parse_bind(f, l, r);
 	case KEY_TMPFS: r->kind = RULE_TMPFS; return parse_place(f, l, " size inodes mode exec noexec ", r);
 	case KEY_DIR: r->kind = RULE_DIR; return parse_place(f, l, " mode ", r);
 	case KEY_MASK: r->kind = RULE_MASK; return parse_place(f, l, " ", r);
+	case KEY_PROTECT: r->kind = RULE_PROTECT; return parse_place(f, l, " ", r);
 	case KEY_SYMLINK: r->kind = RULE_SYMLINK; return parse_symlink(f, l, r);
 	case KEY_FILE: r->kind = RULE_FILE; return parse_file(f, l, r);
 	case KEY_FILE_FD: r->kind = RULE_FILE_FD; return parse_file_fd(f, l, r);
@@ -393,7 +395,7 @@ int freeze_paths(struct freeze *f)
 		return -1;
 	if (cwd && !(p->cwd = inside_path(f, cwd, cwd->value, true)))
 		return -1;
-	if (collect(f, &list) < 0)
+	if (freeze_cow(f) < 0 || collect(f, &list) < 0)
 		return -1;
 	if (list.count)
 		qsort(list.items, list.count, sizeof *list.items, by_place);

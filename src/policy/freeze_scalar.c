@@ -84,18 +84,20 @@ static int freeze_choices(struct freeze *f)
 {
 	static const unsigned hidepid[] = { 0, 1, 2, 4 }; /* the kernel's numbers */
 	struct policy *p = f->policy;
-	unsigned rootfs = 0, dev = 0, proc = 0, subset = 0, hide = 0, sys = 0, home = 0, cwd = 0, nest = 0, compat = 0, landlock = 0, tty = 0;
+	unsigned on_exit = 0, rootfs = 0, dev = 0, proc = 0, subset = 0, hide = 0, sys = 0, home = 0, cwd = 0, nest = 0, compat = 0, landlock = 0, tty = 0;
 	const struct { enum key_id key; unsigned *out; } choices[] = {
 		{ KEY_ROOTFS_ACCESS, &rootfs }, { KEY_DEV, &dev }, { KEY_PROC, &proc }, { KEY_PROC_SUBSET, &subset },
 		{ KEY_HIDEPID, &hide }, { KEY_SYS, &sys }, { KEY_HOME, &home }, { KEY_CWD_ACCESS, &cwd },
-		{ KEY_NEST, &nest }, { KEY_COMPAT, &compat }, { KEY_LANDLOCK, &landlock }, { KEY_TTY, &tty },
+		{ KEY_NEST, &nest }, { KEY_COMPAT, &compat }, { KEY_LANDLOCK, &landlock }, { KEY_TTY, &tty }, { KEY_ON_EXIT, &on_exit },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(choices); i++) {
 		if (get_choice(f, choices[i].key, choices[i].out) < 0)
 			return -1;
 	}
-	p->rootfs_rw = rootfs == 1;
+	p->rootfs_rw = rootfs >= 1;
+	p->rootfs_cow = rootfs == 2;
+	p->on_exit = on_exit;
 	p->dev = dev;
 	p->proc = proc;
 	p->proc_subset_pid = subset == 1;
@@ -175,7 +177,7 @@ int freeze_scalars(struct freeze *f)
 
 	if (freeze_bools(f) < 0 || freeze_choices(f) < 0)
 		return -1;
-	if (get_number(f, KEY_TMP_SIZE, &p->tmp_size) < 0 || get_number(f, KEY_TMP_INODES, &p->tmp_inodes) < 0)
+	if (get_number(f, KEY_TMP_SIZE, &p->tmp_size) < 0 || get_number(f, KEY_TMP_INODES, &p->tmp_inodes) < 0 || get_number(f, KEY_COW_SIZE, &p->cow_size) < 0)
 		return -1;
 	if (get_name(f, KEY_HOSTNAME, 1, &p->hostname) < 0 || get_name(f, KEY_DOMAINNAME, 0, &p->domainname) < 0)
 		return -1;

@@ -63,6 +63,8 @@ int draft_add_data(struct draft *d, const char *key, const char *value, const ch
 		   struct hutch_error *e);
 /* Depths above are taken as this one. */
 #define DRAFT_DEPTH_MAX 64u
+/* Gives way to all that a person wrote, but not to the preset that is taken when nobody names one. */
+#define DRAFT_DEPTH_DEFAULT (DRAFT_DEPTH_MAX - 1)
 /* A new number for draft_line.source; 0 is the api's. */
 unsigned draft_source(struct draft *d);
 
@@ -82,7 +84,7 @@ struct policy_ns {
 	const char *path;   /* NS_JOIN: file; pid:N becomes /proc/N/ns/KIND */
 };
 
-enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE };
+enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE, RULE_COW, RULE_PROTECT };
 struct path_rule {
 	enum rule_kind kind;
 	const char *src;         /* host path (absolute), symlink text, or NULL */
@@ -137,7 +139,13 @@ struct policy {
 	struct path_rule *rules;
 	size_t rule_count;
 	const char *rootfs;
-	bool rootfs_rw, chroot;
+	bool rootfs_rw, chroot;              /* rootfs_rw: also where the changes stay out of it */
+	bool rootfs_cow;
+	const char *const *layers;           /* over rootfs, lowest first */
+	size_t layer_count;
+	const char *cow_upper;               /* NULL = in memory */
+	uint64_t cow_size;
+	enum { ON_EXIT_AUTO, ON_EXIT_COMMIT, ON_EXIT_DISCARD, ON_EXIT_KEEP, ON_EXIT_ASK } on_exit;
 	bool host_root;                      /* the host's whole tree is the root, the rules change it */
 	enum { DEV_MINIMAL, DEV_HOST, DEV_NONE } dev;
 	enum { PROC_AUTO, PROC_NEW, PROC_BIND, PROC_SYNTHETIC, PROC_NONE } proc;
@@ -202,6 +210,11 @@ int policy_freeze(const struct draft *d, const struct policy_context *context, s
 bool policy_places(const struct policy *p, int inside);
 /* Does it ask for something that a cgroup could hold or count? */
 bool policy_limits(const struct policy *p);
+/* Most layers over a rootfs tree. */
+#define LAYERS_MAX 100u
+/* Directory of changes that are kept under a name; state: XDG_STATE_HOME or NULL. NULL = no home, or no memory. */
+bool cow_name_valid(const char *name);
+char *cow_name_path(struct arena *a, const char *state, const char *home, const char *name);
 
 /* Text of a shipped preset ("default", "strict", "view"), NULL if there is none of that name.
  * The first comment block is its statement: what it protects from and what not. */

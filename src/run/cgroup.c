@@ -368,10 +368,16 @@ static void usage_v1(const struct hutch_run *r, size_t i, struct hutch_report *o
 		keep(&out->throttled_us, micro(named_at(fd, "cpu.stat", "throttled_time")));
 	}
 	if (carries(r, i, CG_MEMORY)) {
-		int64_t both = number_at(fd, "memory.memsw.max_usage_in_bytes");
+		int64_t both = number_at(fd, "memory.memsw.max_usage_in_bytes"), both_hits = number_at(fd, "memory.memsw.failcnt");
 		keep(&out->memory_peak, number_at(fd, "memory.max_usage_in_bytes"));
 		keep(&out->memory_hits, number_at(fd, "memory.failcnt"));
+		/* Without swap both have the same limit, and the kernel charges the sum first. */
+		if (both_hits > 0)
+			out->memory_hits = (out->memory_hits > 0 ? out->memory_hits : 0) + both_hits;
 		keep(&out->oom_kills, named_at(fd, "memory.oom_control", "oom_kill"));
+		/* Newer kernels count neither. */
+		if (out->oom_kills > out->memory_hits)
+			out->memory_hits = out->oom_kills;
 		if (both >= 0 && out->memory_peak >= 0)
 			out->swap_peak = both > out->memory_peak ? both - out->memory_peak : 0;
 	}

@@ -10,8 +10,8 @@ struct image { char *data; size_t len, cap; bool failed; };
 
 /* A pointer that is added to one of these must be packed below, or the child would follow it into nothing. */
 _Static_assert(sizeof(struct op) == 96, "pack the new member of struct op");
-_Static_assert(sizeof(struct child) == 160, "pack the new member of struct child");
-_Static_assert(sizeof(struct plan) == 800, "pack the new member of struct plan, or clear it");
+_Static_assert(sizeof(struct child) == 696, "pack the new member of struct child");
+_Static_assert(sizeof(struct plan) == 840, "pack the new member of struct plan, or clear it");
 
 /* Offset of len zeroed bytes. */
 static size_t reserve(struct image *m, size_t len)
@@ -111,6 +111,7 @@ static void put_plan(struct image *m, const struct plan *p, struct plan *out)
 	out->cgroups = NULL;
 	out->cgroup_writes = NULL;
 	out->cgroup_manager = NULL;
+	out->cow.pairs = NULL;
 	memset(out->output_file, 0, sizeof out->output_file);
 	out->policy = address(offsetof(struct image_header, policy));
 	out->ops = put_ops(m, p);

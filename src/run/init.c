@@ -289,6 +289,7 @@ static int split(struct child *c, const struct op *op)
 	int gate[2], r = sys_pipe2(gate, O_CLOEXEC);
 	if (r < 0)
 		return child_fail(c, op, ERR_LAUNCH_PREPARE, r, "pipe2", "init");
+	child_note_cost(c);
 	pid = c->fork ? c->fork() : (int)SYS5(SYS_clone, SIGCHLD, 0, 0, 0, 0);
 	if (pid < 0)
 		return child_fail(c, op, ERR_LAUNCH_CLONE, pid, "clone", "the program's process");

@@ -142,7 +142,7 @@ static void collect_keep(struct launch *l)
 	}
 	for (size_t i = 0; i < l->plan->opened_count; i++)
 		l->keep[l->keep_count++] = l->slots[i];
-	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1], birth(l) };
+	int own[] = { l->control[1], l->status[1], l->launcher, l->relay[0], l->run->id_lock, l->output[1][1], l->output[2][1], l->run->cow, birth(l) };
 	for (size_t i = 0; i < COUNT_OF(own); i++) {
 		if (own[i] > 2)
 			l->keep[l->keep_count++] = own[i];
@@ -159,7 +159,7 @@ static void collect_keep(struct launch *l)
 /* What the child holds on to must not have a number that a descriptor of the program's will get. */
 static int stand_aside(struct launch *l)
 {
-	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock, &l->output[1][1], &l->output[2][1] };
+	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock, &l->output[1][1], &l->output[2][1], &l->run->cow };
 	const struct plan *p = l->plan;
 	int r = 0;
 
@@ -193,6 +193,8 @@ static int prepare(struct launch *l)
 	if (pipe2(l->status, O_CLOEXEC) < 0)
 		return prepare_error(l, "pipe2");
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
+		return -1;
+	if (p->cow.used && cow_prepare(p, l->run, l->error) < 0)
 		return -1;
 	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0 || stand_aside(l) < 0)
 		return -1;
@@ -285,6 +287,7 @@ static int start(struct launch *l)
 		.stdin_fd = l->plan->relay_stdin ? l->relay[0] : -1, .pty_slave = -1, .landlock = -1,
 		.fork = l->plan->mode == PLAN_ENTER ? fork_program : NULL,
 		.files = l->files_raised ? &l->files : NULL, .launcher = l->launcher, .id_lock = l->run->id_lock, .error = &l->child_error,
+		.cow_dir = l->run->cow, .store = -1, .store_mount = -1,
 		.output = { -1, l->output[1][1], l->output[2][1] }, .birth = birth(l),
 	};
 	l->born = l->child.birth >= 0;
@@ -325,24 +328,25 @@ static int silent_end(struct launch *l, int result)
 
 static int read_status(struct launch *l, bool *ready)
 {
-	struct { uint32_t tag; struct hutch_error error; } record;
-	uint32_t tag = 0;
+	/* As much as READY has; of an error the rest is behind it. */
+	union { struct status_ready ready; struct { uint32_t tag; struct hutch_error error; } failed; char bytes[sizeof(uint32_t) + sizeof(struct hutch_error)]; } m = { { 0, 0 } };
+	const size_t first = sizeof m.ready, rest = sizeof m.failed - first;
 	ssize_t n;
 
 	do
-		n = read(l->status[0], &tag, sizeof tag);
+		n = read(l->status[0], &m.ready, first);
 	while (n < 0 && errno == EINTR);
 	if (n == 0)
 		return *ready ? 1 : silent_end(l, 0);
-	if (n == (ssize_t)sizeof tag && tag == STATUS_READY && !*ready) {
+	if (n == (ssize_t)first && m.ready.tag == STATUS_READY && !*ready) {
+		l->run->report.setup_cpu_us = m.ready.cost_us;
 		*ready = true;
 		return 0;
 	}
-	if (n != (ssize_t)sizeof tag || tag != STATUS_ERROR ||
-	    read(l->status[0], &record.error, sizeof record.error) != (ssize_t)sizeof record.error)
+	if (n != (ssize_t)first || m.ready.tag != STATUS_ERROR || read(l->status[0], m.bytes + first, rest) != (ssize_t)rest)
 		return silent_end(l, -EPROTO);
 	if (l->error)
-		*l->error = record.error;
+		*l->error = m.failed.error;
 	return -1;
 }
 
@@ -408,12 +412,21 @@ static int take_terminal(struct launch *l, int master)
 	return 0;
 }
 
-/* What the child hands over before the program starts: the terminal's master, the filter's listener. */
+static bool wants_store(const struct launch *l)
+{
+	return l->plan->cow.used && l->run->cow < 0;
+}
+
+/* What the child hands over before the program starts: where changes go, the terminal's master, the filter's listener. */
 static int take_descriptor(struct launch *l)
 {
 	struct message m;
 	int fd, r = sync_receive(l->control[0], &m, &fd, 0);
 
+	if (r == 1 && m.type == MSG_STORE && fd >= 0 && wants_store(l)) {
+		l->run->cow = fd;
+		return 0;
+	}
 	if (r == 1 && m.type == MSG_PTY)
 		return take_terminal(l, fd);
 	if (r == 1 && m.type == MSG_LISTENER && l->plan->listen && l->run->listener < 0 && fd >= 0) {
@@ -431,7 +444,7 @@ static int wait_for_exec(struct launch *l)
 	bool ready = false;
 
 	for (;;) {
-		bool more = (l->plan->private_tty && !l->run->have_tty) || (l->plan->listen && l->run->listener < 0);
+		bool more = (l->plan->private_tty && !l->run->have_tty) || (l->plan->listen && l->run->listener < 0) || wants_store(l);
 		struct pollfd p[2] = { { l->status[0], POLLIN, 0 }, { more ? l->control[0] : -1, POLLIN, 0 } };
 		int64_t left = deadline - clock_us();
 		int n = poll(p, 2, left > 0 ? (int)(left / 1000) : 0);
@@ -506,6 +519,7 @@ static void end_failed(struct launch *l)
 	r->pid = 0;
 	r->reaped = true;
 	close_fd(&r->pidfd);
+	close_fd(&r->cow);
 	close_fd(&r->id_lock);
 	close_fd(&r->listener);
 	watch_stop(r);
@@ -516,7 +530,7 @@ static void end_failed(struct launch *l)
 static void clear_run(struct hutch_run *r, const struct plan *p)
 {
 	r->plan = p;
-	r->pidfd = r->control = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
 		r->cgroups[i].fd = -1;
 	for (size_t i = 0; i < COUNT_OF(r->output); i++)

@@ -21,6 +21,12 @@ static void close_fd(int *fd)
 	*fd = -1;
 }
 
+/* Links there are no program's: /dev/stdout. Elsewhere one may have been left to have us empty another file. */
+static bool systems_own(const char *path)
+{
+	return !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/dev/std", 8) || !strncmp(path, "/proc/", 6);
+}
+
 static int open_target(struct hutch_run *r, int i, struct hutch_error *e)
 {
 	const char *path = r->plan->output_file[i], *first = r->plan->output_file[1];
@@ -34,7 +40,11 @@ static int open_target(struct hutch_run *r, int i, struct hutch_error *e)
 	if (i == 2 && first && !strcmp(path, first))
 		o->to = fcntl(r->output[1].to, F_DUPFD_CLOEXEC, 3);
 	else
-		o->to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC | O_NONBLOCK, 0666);
+		o->to = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC | O_NONBLOCK | (systems_own(path) ? 0 : O_NOFOLLOW), 0666);
+	if (o->to < 0 && errno == ELOOP) {
+		error_set(e, ERR_OUTPUT_FILE, ELOOP, "open", path, r->plan->policy->origin[i == 1 ? KEY_STDOUT : KEY_STDERR]);
+		return error_detail(e, "it is a symbolic link, which an earlier run may have put there: name its target");
+	}
 	if (o->to < 0)
 		return error_set(e, ERR_OUTPUT_FILE, errno, "open", path, r->plan->policy->origin[i == 1 ? KEY_STDOUT : KEY_STDERR]);
 	return 0;

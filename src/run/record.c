@@ -11,7 +11,7 @@
 void report_clear(struct hutch_report *p)
 {
 	*p = (struct hutch_report){
-		.tree_user_us = -1, .tree_system_us = -1, .minor_faults = -1, .major_faults = -1, .voluntary_switches = -1,
+		.setup_cpu_us = -1, .tree_user_us = -1, .tree_system_us = -1, .minor_faults = -1, .major_faults = -1, .voluntary_switches = -1,
 		.involuntary_switches = -1, .read_bytes = -1, .write_bytes = -1, .cgroup_cpu_us = -1, .seen_cpu_us = -1, .memory_peak = -1, .swap_peak = -1,
 		.pids_peak = -1, .oom_kills = -1, .memory_hits = -1, .pids_hits = -1, .throttled_periods = -1, .throttled_us = -1,
 		.stdout_bytes = -1, .stderr_bytes = -1, .denied_call = -1,
@@ -35,6 +35,15 @@ void report_usage(struct hutch_report *p, const struct rusage *u)
 	p->write_bytes = u->ru_oublock * (int64_t)BLOCK;
 }
 
+/* In the stand-in's place a call fails (RLIMIT_DATA) beyond the limit, between two looks: the kernel's high-water mark
+ * of the largest process tells. */
+static bool grew_beyond(const struct hutch_run *r)
+{
+	const struct plan_limits *l = &r->plan->limits;
+
+	return l->watch_memory && r->report.max_rss_kib > 0 && (uint64_t)r->report.max_rss_kib * 1024 > l->memory;
+}
+
 static bool rlimited(const struct hutch_run *r, int resource)
 {
 	const struct policy_rlimit *l = &r->plan->policy->rlimits[resource];
@@ -55,7 +64,7 @@ static enum hutch_end conclude(const struct hutch_run *r)
 		return HUTCH_END_FILE_SIZE;
 	if (p->end == HUTCH_END_SIGNALLED && p->signal == SIGXCPU && rlimited(r, RLIMIT_CPU))
 		return HUTCH_END_CPU_TIME;
-	if (badly && p->oom_kills > 0)
+	if (badly && (p->oom_kills > 0 || grew_beyond(r)))
 		return HUTCH_END_MEMORY;
 	if (badly && p->pids_hits > 0)
 		return HUTCH_END_PIDS;
@@ -68,7 +77,13 @@ void report_conclude(struct hutch_run *r)
 {
 	struct hutch_report *p = &r->report;
 
+	int64_t seen = p->pids_peak;
+
 	cgroup_usage(r, p);
+	if (p->pids_peak > seen && r->plan->need_init)
+		p->pids_peak--; /* the limit is the program's own, too */
+	if (grew_beyond(r) && p->max_rss_kib * 1024 > p->memory_peak)
+		p->memory_peak = p->max_rss_kib * 1024;
 	for (int i = 1; i < 3; i++) {
 		if (r->plan->relay_output[i])
 			*(i == 1 ? &p->stdout_bytes : &p->stderr_bytes) = (int64_t)r->output[i].count;

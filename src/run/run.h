@@ -3,6 +3,8 @@
 #ifndef HUTCH_RUN_H
 #define HUTCH_RUN_H
 
+#include <time.h>
+
 #include <hutch/hutch.h>
 
 #include "plan/plan.h"
@@ -36,6 +38,8 @@ struct hutch_run {
 	const struct plan *plan;
 	pid_t pid;               /* first process, outside: ours to reap */
 	int pidfd, control;
+	int cow;                 /* directory of changes, -1 = none; one in memory ends with this descriptor */
+	struct timespec cow_since; /* no file of the host that was changed before has this time or a later one */
 	int id_lock;             /* held while the allocated id is in use, -1 = none */
 	uint32_t allocated_id;
 	bool have_tty, reaped, stopped, disk_full;
@@ -133,6 +137,11 @@ void run_supervise(struct hutch_run *r) __attribute__((noreturn));
 /* Start and end of words and environment in the text of /proc/self/stat. -1 = it isn't one. */
 struct child;
 int parse_words(char *text, struct child *c);
+/* Before the clone: the start's time, and the directory of cow-upper. */
+int cow_prepare(const struct plan *p, struct hutch_run *r, struct hutch_error *e);
+/* What the run has changed so far; after its end that is all. The caller's storage, cow_done() whatever the result. */
+struct cow;
+int cow_of_run(const struct hutch_run *r, struct cow *out, struct hutch_error *e);
 int64_t clock_us(void);
 #define SETUP_DEADLINE_MS 60000 /* a network file system that answers slowly is still no reason to wait for ever */
 

@@ -91,7 +91,7 @@ static int tree_open(struct mapper *m, const struct opened *o, uint32_t allocate
 		r = sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a);
 	/* A file system without this support (NFS, FUSE, some submount): the tree is shown with its real owners,
 	 * which only ever means fewer rights for the program. The other attributes hold in any case. */
-	if (o->idmap && (r == -EINVAL || r == -EPERM || r == -EOPNOTSUPP)) {
+	if (o->idmap && !o->idmap_must && (r == -EINVAL || r == -EPERM || r == -EOPNOTSUPP)) {
 		a = (struct u_mount_attr){ .attr_set = o->attr_set };
 		r = a.attr_set ? sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a) : 0;
 	}

@@ -310,6 +310,7 @@ void hutch_run_free(hutch_run *r)
 	}
 	if (r->have_tty)
 		tty_close(r->tty);
+	close_fd(&r->cow);
 	free(r->tty);
 	free(r->stdin_buffer);
 	output_done(r);

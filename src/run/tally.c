@@ -19,7 +19,7 @@ struct tally {
 	struct seen *seen;
 	size_t count, cap;
 	uint64_t gone;           /* ticks of processes that ended */
-	int64_t memory;
+	int64_t memory, tasks;
 	long hertz;
 };
 
@@ -74,6 +74,13 @@ int64_t tally_parse_memory(const char *status)
 	return (kib(status, "\nRssAnon:") + kib(status, "\nRssShmem:") + kib(status, "\nVmSwap:")) * 1024;
 }
 
+int64_t tally_parse_threads(const char *status)
+{
+	const char *at = strstr(status, "\nThreads:");
+
+	return at ? strtoll(at + 9, NULL, 10) : 0;
+}
+
 static ssize_t read_text(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -122,8 +129,10 @@ static bool note(struct tally *t, pid_t pid)
 	s->own = own;
 	s->waited = waited;
 	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	if (read_text(path, text, sizeof text) > 0)
+	if (read_text(path, text, sizeof text) > 0) {
 		t->memory += tally_parse_memory(text);
+		t->tasks += tally_parse_threads(text);
+	}
 	return true;
 }
 
@@ -194,7 +203,7 @@ int tally_look(struct tally *t, pid_t first)
 	struct queue q = { 0 };
 	int result = -1;
 
-	t->memory = 0;
+	t->memory = t->tasks = 0;
 	for (size_t i = 0; i < t->count; i++)
 		t->seen[i].now = false;
 	errno = ENOENT;
@@ -227,4 +236,9 @@ int64_t tally_cpu_us(const struct tally *t)
 int64_t tally_memory(const struct tally *t)
 {
 	return t->memory;
+}
+
+int64_t tally_tasks(const struct tally *t)
+{
+	return t->tasks;
 }

@@ -15,7 +15,9 @@
 #include "run/tally.h"
 #include "sys/sys.h"
 
-#define LOOK_MEMORY_US 20000     /* a process fills some 100 MB meanwhile */
+#define LOOK_MEMORY_LEAST_US 2000
+#define LOOK_MEMORY_MOST_US 20000
+#define FILLED_BYTES_PER_US 10000 /* by a few processes at once: as fast as memory is */
 #define LOOK_CPU_LEAST_US 2000
 #define LOOK_CPU_MOST_US 100000
 
@@ -29,9 +31,11 @@ static void arm(struct hutch_run *r, int64_t at)
 
 static int64_t cpu_us(struct hutch_run *r)
 {
-	int64_t n = cgroup_cpu_us(r);
+	int64_t n = cgroup_cpu_us(r), setup = r->report.setup_cpu_us > 0 ? r->report.setup_cpu_us : 0;
 
-	return n >= 0 ? n : r->watch.tally ? tally_cpu_us(r->watch.tally) : 0;
+	if (n < 0)
+		n = r->watch.tally ? tally_cpu_us(r->watch.tally) : 0;
+	return n > setup ? n - setup : 0; /* the limit is the program's */
 }
 
 /* When the limit can be reached at the earliest: every processor is at work for this run. */
@@ -83,16 +87,43 @@ void watch_end(struct hutch_run *r, enum hutch_end why)
 	arm(r, r->watch.kill_at);
 }
 
+/* Sooner the nearer it is to its limit. */
+static int64_t next_memory_look(struct hutch_run *r, int64_t now, int64_t bytes)
+{
+	int64_t left = ((int64_t)r->plan->limits.memory - bytes) / FILLED_BYTES_PER_US;
+
+	return now + (left < LOOK_MEMORY_LEAST_US ? LOOK_MEMORY_LEAST_US : left > LOOK_MEMORY_MOST_US ? LOOK_MEMORY_MOST_US : left);
+}
+
+/* RLIMIT_NPROC fails a fork and tells nobody: a look at which nothing more could have started stands for it. */
+static void look_at_tasks(struct hutch_run *r)
+{
+	int64_t tasks = tally_tasks(r->watch.tally) - (r->plan->need_init ? 1 : 0);
+
+	if (tasks > r->report.pids_peak)
+		r->report.pids_peak = tasks;
+	if (r->report.pids_hits < 0)
+		r->report.pids_hits = 0;
+	if ((uint64_t)(tasks > 0 ? tasks : 0) >= r->plan->limits.pids)
+		r->report.pids_hits++;
+}
+
 static void look(struct hutch_run *r)
 {
 	const struct plan_limits *l = &r->plan->limits;
 	int64_t now = clock_us(), next = r->watch.wall_at ? r->watch.wall_at : INT64_MAX;
+	bool seen;
 
 	if (r->watch.wall_at && now >= r->watch.wall_at) {
 		watch_end(r, HUTCH_END_WALL_TIME);
 		return;
 	}
-	if (r->watch.tally && tally_look(r->watch.tally, r->pid) == 0 && l->watch_memory) {
+	seen = r->watch.tally && tally_look(r->watch.tally, r->pid) == 0;
+	if (seen && l->standin_nproc) {
+		look_at_tasks(r);
+		next = now + LOOK_MEMORY_MOST_US < next ? now + LOOK_MEMORY_MOST_US : next;
+	}
+	if (seen && l->watch_memory) {
 		int64_t bytes = tally_memory(r->watch.tally);
 		if (bytes > r->report.memory_peak)
 			r->report.memory_peak = bytes;
@@ -100,7 +131,8 @@ static void look(struct hutch_run *r)
 			watch_end(r, HUTCH_END_MEMORY);
 			return;
 		}
-		next = now + LOOK_MEMORY_US < next ? now + LOOK_MEMORY_US : next;
+		int64_t at = next_memory_look(r, now, bytes);
+		next = at < next ? at : next;
 	}
 	if (l->cpu_ms) {
 		int64_t used = cpu_us(r), at;
@@ -118,12 +150,12 @@ int watch_start(struct hutch_run *r, struct hutch_error *e)
 {
 	const struct plan_limits *l = &r->plan->limits;
 
-	if (!l->wall_ms && !l->cpu_ms && !l->watch_memory)
+	if (!l->wall_ms && !l->cpu_ms && !l->watch_memory && !l->standin_nproc)
 		return 0;
 	r->watch.timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (r->watch.timer < 0)
 		return error_set(e, ERR_LIMIT_WATCH, errno, "timerfd_create", "the run's limits", NULL);
-	if (l->watch_memory || (l->cpu_ms && cgroup_cpu_us(r) < 0)) {
+	if (l->watch_memory || l->standin_nproc || (l->cpu_ms && cgroup_cpu_us(r) < 0)) {
 		r->watch.tally = tally_new();
 		if (!r->watch.tally)
 			return error_nomem(e);

@@ -43,8 +43,10 @@
 
 struct u_mount_attr { uint64_t attr_set, attr_clr, propagation, userns_fd; };
 struct u_open_how { uint64_t flags, mode, resolve; };
+#define U_RESOLVE_NO_XDEV 0x01u
 #define U_RESOLVE_NO_MAGICLINKS 0x02u
 #define U_RESOLVE_NO_SYMLINKS 0x04u
+#define U_RESOLVE_BENEATH 0x08u
 #define U_RESOLVE_IN_ROOT 0x10u
 
 struct u_clone_args {

@@ -113,7 +113,7 @@ bool holds(const char *buf, size_t size, const char *reversed)
 
 int main(int argc, char **argv)
 {
-	static const struct verb *const tables[] = { call_verbs, file_verbs, process_verbs, net_verbs };
+	static const struct verb *const tables[] = { call_verbs, file_verbs, process_verbs, net_verbs, limit_verbs };
 
 	alarm(30); /* no probe may stay behind */
 	if (argc < 2)

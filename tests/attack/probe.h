@@ -24,6 +24,6 @@ long slurp(const char *path, char *buf, size_t size);
 bool holds(const char *buf, size_t size, const char *reversed);
 
 struct verb { const char *name; int least; void (*run)(char **args); };
-extern const struct verb call_verbs[], file_verbs[], process_verbs[], net_verbs[];
+extern const struct verb call_verbs[], file_verbs[], process_verbs[], net_verbs[], limit_verbs[];
 
 #endif

@@ -246,7 +246,7 @@ static void fork_storm(char **args)
 static void orphans(char **args)
 {
 	(void)args;
-	for (int i = 0; i < 2000; i++) {
+	for (int i = 0; i < 500; i++) {
 		pid_t p = fork();
 		if (p == 0) {
 			if (fork() == 0)

@@ -160,7 +160,7 @@ def group_g():
             modes=["root", "user"], mutate="see G01.signal"),
         Row("G02.init", "a storm of signals to init", ["storminit", "{PIDNS}"], "init of a pid namespace", control=None, why="own check: no init without hutch",
             modes=["root", "user"], mutate="kernel rule"),
-        Row("G10.orphans", "2000 orphans", ["orphans"], "init reaps", control=None, why="own check: the host's init reaps too", mutate="no option"),
+        Row("G10.orphans", "500 orphans", ["orphans"], "init reaps", control=None, why="own check: the host's init reaps too", mutate="no option"),
         Row("G11.trace", "ptrace of init", ["trace", "1"], "init can't be inspected", own=["trace", "{PID}"], mutate="init is never dumpable, with any option"),
         Row("G11.mem", "memory of init", ["openany", "/proc/1/mem", "/proc/1/environ"], "init can't be inspected", own=["openany", "/proc/{PID}/mem"],
             mutate="init is never dumpable, with any option"),

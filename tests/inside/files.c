@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "inside.h"
@@ -124,6 +126,167 @@ static int verb_ls(int argc, char **argv)
 		for (size_t n = 0; n < count; n++)
 			printf("%s%s", n ? "," : "", names[n]);
 		printf("\n");
+	}
+	return 0;
+}
+
+static int runs(const char *path)
+{
+	char *argv[] = { (char *)(uintptr_t)path, NULL }, *none[] = { NULL };
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		execve(path, argv, none);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* Undone at once where it went well. */
+static int renames(const char *path)
+{
+	char other[4300];
+
+	snprintf(other, sizeof(other), "%s.renamed", path);
+	return rename(path, other) == 0 && rename(other, path) == 0;
+}
+
+static int links(const char *path)
+{
+	char other[4300];
+
+	snprintf(other, sizeof(other), "%s.linked", path);
+	return link(path, other) == 0 && unlink(other) == 0;
+}
+
+static int creates(const char *directory)
+{
+	char path[4300];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/.created", directory);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd >= 0 && close(fd) == 0 && unlink(path) == 0;
+}
+
+static int opens(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC | O_NONBLOCK);
+
+	return fd >= 0 && close(fd) == 0;
+}
+
+/* Through a file without a name. */
+static int plants_unnamed(const char *path)
+{
+	char dir[4300], from[64];
+	char *slash;
+	int fd, r;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	*slash = '\0';
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return 0;
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	r = linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+	close(fd);
+	return r == 0 && unlink(path) == 0;
+}
+
+/* Takes the directory away and puts another in its place. */
+static int replaces_parent(const char *path)
+{
+	char dir[4300], away[4310];
+	int done;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	*strrchr(dir, '/') = '\0';
+	snprintf(away, sizeof(away), "%s.away", dir);
+	if (rename(dir, away) != 0)
+		return 0;
+	done = mkdir(dir, 0777) == 0 && creates(dir) && rmdir(dir) == 0;
+	return rename(away, dir) == 0 && done;
+}
+
+/* Exchanges the directory for another that holds the name. */
+static int exchanges_parent(const char *path)
+{
+	char dir[4300], other[4310], name[4400];
+	const char *last = strrchr(path, '/');
+	int done;
+
+	snprintf(dir, sizeof(dir), "%s", path);
+	*strrchr(dir, '/') = '\0';
+	snprintf(other, sizeof(other), "%s.other", dir);
+	snprintf(name, sizeof(name), "%s%s", other, last);
+	if (mkdir(other, 0777) != 0)
+		return 0;
+	done = mkdir(name, 0777) == 0 && syscall(SYS_renameat2, AT_FDCWD, dir, AT_FDCWD, other, 2 /* RENAME_EXCHANGE */) == 0;
+	if (done)
+		syscall(SYS_renameat2, AT_FDCWD, dir, AT_FDCWD, other, 2);
+	rmdir(name);
+	rmdir(other);
+	return done;
+}
+
+/* plant:PATH=letters, by which ways a name that isn't there could be made; undone at once. FROM is a file of ours.
+ * c create, d mkdir, s symlink, l link, r rename, u unnamed file and link, a parent taken away, x parent exchanged */
+static int verb_plant(int argc, char **argv)
+{
+	char letters[16], *to = letters;
+	const char *path = argv[0], *from = argv[1];
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	(void)argc;
+	if (fd >= 0 && close(fd) == 0 && unlink(path) == 0)
+		*to++ = 'c';
+	if (mkdir(path, 0777) == 0 && rmdir(path) == 0)
+		*to++ = 'd';
+	if (symlink(from, path) == 0 && unlink(path) == 0)
+		*to++ = 's';
+	if (link(from, path) == 0 && unlink(path) == 0)
+		*to++ = 'l';
+	if (rename(from, path) == 0 && rename(path, from) == 0)
+		*to++ = 'r';
+	if (plants_unnamed(path))
+		*to++ = 'u';
+	if (replaces_parent(path))
+		*to++ = 'a';
+	if (exchanges_parent(path))
+		*to++ = 'x';
+	*to = '\0';
+	say_path("plant", path, letters);
+	return 0;
+}
+
+/* rights:PATH=letters: e exists, r read or list, w write, x execute, c create in it, n rename, l link */
+static int verb_rights(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++) {
+		struct stat st;
+		char letters[8], *to = letters;
+
+		if (lstat(argv[i], &st) == 0) {
+			int dir = S_ISDIR(st.st_mode);
+			*to++ = 'e';
+			if (opens(argv[i], dir ? O_RDONLY | O_DIRECTORY : O_RDONLY))
+				*to++ = 'r';
+			if (!dir && opens(argv[i], O_WRONLY))
+				*to++ = 'w';
+			if (!dir && runs(argv[i]))
+				*to++ = 'x';
+			if (dir && creates(argv[i]))
+				*to++ = 'c';
+			if (renames(argv[i]))
+				*to++ = 'n';
+			if (!dir && links(argv[i]))
+				*to++ = 'l';
+		}
+		*to = '\0';
+		say_path("rights", argv[i], letters);
 	}
 	return 0;
 }
@@ -321,6 +484,8 @@ const struct verb verbs_files[] = {
 	{"cat", 1, verb_cat, "PATH…: the content"},
 	{"put", 1, verb_put, "PATH [TEXT]: append"},
 	{"ls", 1, verb_ls, "DIR…: names, sorted"},
+	{"plant", 2, verb_plant, "PATH FROM: ways by which a name could be made, as letters"},
+	{"rights", 1, verb_rights, "PATH…: what may be done with each, as letters"},
 	{"stat", 1, verb_stat, "PATH…: type|mode|uid|gid|size|device"},
 	{"link", 1, verb_link, "PATH…: text of a symbolic link"},
 	{"statfs", 1, verb_statfs, "PATH…: bytes|inodes|flags"},

@@ -13,7 +13,7 @@
 static const struct { const char *name; unsigned number; } calls[] = {
 	{"openat2", 437}, {"clone3", 435}, {"open_tree", 428}, {"mount_setattr", 442}, {"move_mount", 429}, {"fsopen", 430},
 	{"fsmount", 432}, {"close_range", 436}, {"pidfd_open", 434}, {"pidfd_send_signal", 424}, {"faccessat2", 439},
-	{"landlock_create_ruleset", 444}, {"mount", SYS_mount}, {"unshare", SYS_unshare}, {"pivot_root", SYS_pivot_root},
+	{"landlock_create_ruleset", 444}, {"landlock_restrict_self", 446}, {"prctl", SYS_prctl}, {"mount", SYS_mount}, {"unshare", SYS_unshare}, {"pivot_root", SYS_pivot_root},
 };
 
 int main(int argc, char **argv)

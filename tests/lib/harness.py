@@ -7,6 +7,7 @@ Runs in: the test process.
 """
 import atexit
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -185,18 +186,21 @@ def status_field(pid, field):
 
 
 class Suite:
-    def __init__(self, name):
+    def __init__(self, name, private=True):
+        """private: what root runs is put into namespaces of its own. Not where the machine is ours to spoil."""
+        self.private = private
         self.name, self.passed, self.failed, self.skipped = name, 0, 0, 0
         self.only = os.environ.get("ONLY")
         self.verbose = "-v" in sys.argv
         self.base = None
         self.scratch = None
+        self.masked = []
         self.watch_procs = os.geteuid() != 0 or os.environ.get("HUTCH_TEST_INNER") == "1"
 
     # ---- set-up ----
     def start(self):
         """Prepares (and re-executes inside private namespaces when root). Call first."""
-        if os.geteuid() == 0 and os.environ.get("HUTCH_TEST_INNER") != "1":
+        if self.private and os.geteuid() == 0 and os.environ.get("HUTCH_TEST_INNER") != "1":
             sys.exit(outer(self.name))
         os.umask(0o022)
         self.base = tempfile.mkdtemp(prefix="hutch-%s-" % self.name, dir=BASE if os.access(BASE, os.W_OK) else "/var/tmp")
@@ -212,7 +216,9 @@ class Suite:
         self.hutch = shutil.copy(hutch, os.path.join(self.bin, "hutch"))
         os.chmod(self.hutch, 0o755)
         self.mask_tmp()
-        self.inside = self.compile("inside", "tests/inside", ["main.c", "state.c", "files.c", "acts.c"])
+        built = os.environ.get("HUTCH_TEST_INSIDE")     # a compiler takes half a minute in an interpreted machine
+        self.inside = shutil.copy(built, self.bin) if built else \
+            self.compile("inside", "tests/inside", ["main.c", "state.c", "files.c", "acts.c"])
         self.callers = self.make_callers()
         os.environ.pop("HUTCH", None)
 
@@ -223,6 +229,7 @@ class Suite:
         for place in ("/tmp", "/dev/shm"):
             if not (TOP + "/").startswith(place + "/") and os.path.isdir(place):
                 subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", place], check=True)
+                self.masked.append(place)
         if (os.getcwd() + "/").startswith("/tmp/"):
             os.chdir("/")
 
@@ -345,9 +352,8 @@ class Suite:
         self.scratch = None
 
     def surroundings(self):
-        names = {p: sorted(os.listdir(p)) for p in ("/tmp", "/dev/shm", "/var/tmp")} \
-            if os.environ.get("HUTCH_TEST_INNER") == "1" else {}
-        names.pop("/var/tmp", None)
+        # Only where nobody else writes.
+        names = {p: sorted(os.listdir(p)) for p in self.masked}
         return {"mounts": mountinfo(), "procs": self.own_processes(), "names": names}
 
     def own_processes(self):
@@ -357,7 +363,7 @@ class Suite:
         for pid, (start, state, _, name) in processes().items():
             if state in "ZX" or pid == os.getpid():
                 continue
-            if not inner and (status_field(pid, "Uid") or "x").split()[0] != str(uid):
+            if not inner and uid != 0 and (status_field(pid, "Uid") or "x").split()[0] != str(uid):
                 continue
             if not inner and self.base.encode() not in proc_text(pid, "cmdline") + proc_text(pid, "environ"):
                 continue
@@ -441,24 +447,40 @@ def user_delete(name):
         time.sleep(0.3)
 
 
+def user_lock(name):
+    """Held for as long as the suite lives that made this user. A pid would say nothing across pid namespaces."""
+    fd = os.open("/run/lock/hutch-test-" + name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return fd
+    except OSError:
+        os.close(fd)
+        return None
+
+
+def user_drop(name, lock):
+    user_delete(name)
+    os.unlink("/run/lock/hutch-test-" + name)
+    os.close(lock)
+
+
 def stale_users():
-    """Users of suites that were killed before they could clean up. Their number is the suite's pid, but perhaps of
-    another pid namespace: so the home's age counts, too."""
-    for p in pwd.getpwall():
-        m = re.fullmatch(PREFIX + r"(\d+)", p.pw_name)
-        try:
-            old = time.time() - os.stat(p.pw_dir).st_ctime > 3600
-        except OSError:
-            old = True
-        if m and old and not os.path.exists("/proc/" + m.group(1)):
-            user_delete(p.pw_name)
+    """Users of suites that were killed before they could clean up: nobody holds their lock."""
+    for entry in os.listdir("/run/lock"):
+        if not entry.startswith("hutch-test-" + PREFIX):
+            continue
+        lock = user_lock(entry[len("hutch-test-"):])
+        if lock is not None:
+            user_drop(entry[len("hutch-test-"):], lock)
 
 
 def outer(name):
-    user = None
+    user = lock = None
     if shutil.which("useradd"):
+        os.makedirs("/run/lock", exist_ok=True)
         stale_users()
-        user = PREFIX + str(os.getpid())
+        user = PREFIX + "-" + os.urandom(4).hex()
+        lock = user_lock(user)
         if not user_add(user):
             user = None
     child = None
@@ -484,7 +506,7 @@ def outer(name):
             child.kill()
             child.wait()
         if user:
-            user_delete(user)
+            user_drop(user, lock)
         for left in os.listdir(BASE) if os.path.isdir(BASE) else []:      # of a suite that was killed
             path = os.path.join(BASE, left)
             if left.startswith("hutch-%s-" % name) and (os.stat(path).st_mtime < time.time() - 3600 or child and child.returncode < 0):

@@ -1,0 +1,4 @@
+# expect: wrong answer
+import sys
+
+sys.stdout.write(sys.stdin.read())

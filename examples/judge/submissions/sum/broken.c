@@ -1,0 +1,3 @@
+/* expect: compile error
+ * No C. */
+int main(void) { return }

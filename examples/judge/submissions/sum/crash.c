@@ -1,0 +1,22 @@
+/* expect: runtime signal
+ * Follows a null pointer. */
+#include <stdio.h>
+
+static long long answer(void)
+{
+	long long n, x, sum = 0;
+
+	if (scanf("%lld", &n) != 1)
+		return 0;
+	while (n-- > 0 && scanf("%lld", &x) == 1)
+		sum += x;
+	return sum;
+}
+
+int main(void)
+{
+	volatile int *nowhere = NULL;
+
+	printf("%lld\n", answer());
+	return *nowhere;
+}

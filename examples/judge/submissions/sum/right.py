@@ -1,0 +1,4 @@
+# expect: accepted
+import sys
+
+print(sum(map(int, sys.stdin.read().split()[1:])))

@@ -1,0 +1,5 @@
+# expect: wall limit
+import time
+
+time.sleep(8)
+print(0)

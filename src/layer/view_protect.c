@@ -1,0 +1,133 @@
+/* Paths that must stay as they are in a writable tree, also where nothing is there yet.
+ * A mount point can't be made for a name that doesn't exist without making something on the host. So the directory above
+ * turns read-only, which no create, rename, link or exchange gets past, and each name that it has is shown over it,
+ * writable as before.
+ * Runs in: parent. PURE (the host answers look-ups). */
+#include "layer/layer.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define NAMES_MOST 4096 /* each is a mount */
+
+static int refuse(struct build *b, const struct path_rule *r, const char *detail)
+{
+	error_set(b->error, ERR_MOUNT_PROTECT, 0, NULL, r->dst, r->origin);
+	return error_detail(b->error, "%s", detail);
+}
+
+/* The way from the writable tree's top to the path, as far as it is there. *len: of that part of path; the whole of it
+ * if it ends at a file or directory. *link: a symbolic link on the way. */
+static const struct host_file *deepest(struct build *b, const char *path, size_t top, size_t *len, const char **link)
+{
+	const struct host_file *best = NULL;
+
+	for (size_t n = top; n <= strlen(path); n++) {
+		if (path[n] && path[n] != '/')
+			continue;
+		const char *part = n ? arena_strndup(b->plan->arena, path, n) : "/";
+		const struct host_file *f = part ? b->host->lookup(b->host, NULL, part) : NULL;
+		if (f && f->link)
+			*link = part;
+		if (!f || f->errnum || f->link)
+			break;
+		best = f;
+		*len = n;
+	}
+	return best;
+}
+
+static int keep_writable(struct build *b, struct view *v, const struct view_entry *frozen, size_t *count)
+{
+	const char *const *names = b->host->list(b->host, frozen->src);
+	const struct view_entry dir = *frozen; /* entries move when one is added */
+
+	for (*count = 0; names && *names; names++) {
+		struct arena *a = b->plan->arena;
+		struct view_entry e = { .kind = VIEW_BIND, .rw = true, .noexec = dir.noexec, .origin = dir.origin, .fd = -1 };
+		e.src = arena_printf(a, "%s/%s", strcmp(dir.src, "/") ? dir.src : "", *names);
+		e.dst = arena_printf(a, "%s/%s", dir.dst, *names);
+		e.host = e.src ? b->host->lookup(b->host, NULL, e.src) : NULL;
+		if (!e.host || !e.dst)
+			return error_nomem(b->error);
+		/* A link can't be mounted over and stays as it is. A rule of its own decides itself. */
+		if (e.host->errnum || e.host->link || view_at(v, e.dst, strlen(e.dst)))
+			continue;
+		e.file = !S_ISDIR(e.host->mode);
+		if (!view_append(b, v, &e))
+			return -1;
+		++*count;
+	}
+	return names ? 0 : -2;
+}
+
+static int freeze(struct build *b, struct view *v, const struct path_rule *r, struct view_entry *tree, const char *dst, const struct host_file *f)
+{
+	struct view_entry *e = tree;
+	size_t count;
+	int kept;
+
+	if (!tree || strcmp(tree->dst, dst)) {
+		const struct view_entry made = { .kind = VIEW_BIND, .dst = dst, .src = f->real, .host = f, .noexec = tree && tree->noexec, .fd = -1 };
+		if (!(e = view_append(b, v, &made)))
+			return -1;
+	}
+	e->rw = false;
+	e->named = true;
+	e->origin = r->origin;
+	kept = keep_writable(b, v, e, &count);
+	if (kept == -2)
+		return refuse(b, r, arena_printf(b->plan->arena, "nothing is there, and the names in %s can't be read", f->real));
+	if (kept < 0)
+		return -1;
+	if (count > NAMES_MOST)
+		return refuse(b, r, arena_printf(b->plan->arena, "nothing is there, and %s holds more than %d names", f->real, NAMES_MOST));
+	return build_row(b, ROW_ENFORCED, r->dst, "protected", "nothing can be made there", arena_printf(b->plan->arena,
+			 "%s takes no new names; %zu that it has stay writable", dst, count), NULL, r->origin);
+}
+
+static int protect(struct build *b, struct view *v, const struct path_rule *r)
+{
+	struct view_entry *e = (struct view_entry *)view_find(v, r->dst);
+	const char *link = NULL;
+	size_t top, len = 0;
+
+	if (!e ? !b->policy->host_root && !b->policy->rootfs_rw : e->kind == VIEW_BIND && !e->rw)
+		return build_row(b, ROW_ENFORCED, r->dst, "protected", "read-only", "what is around it is read-only", NULL, r->origin);
+	if (!e ? b->policy->rootfs_rw : e->kind != VIEW_BIND)
+		return refuse(b, r, e ? "it lies in a private place, which the program may change as it likes" : "it lies in the writable rootfs: show a part of that with rw, and protect in it");
+	const char *host = e ? arena_printf(b->plan->arena, "%s%s", e->src, r->dst + strlen(e->dst)) : r->dst;
+	if (!host)
+		return error_nomem(b->error);
+	top = e ? strlen(e->src) : 0;
+	const struct host_file *f = deepest(b, host, top, &len, &link);
+	/* The name and what it leads to would both have to stay; which is meant is for the caller to say. */
+	if (link)
+		return refuse(b, r, arena_printf(b->plan->arena, "%s is a symbolic link: name what it leads to, or the directory that holds it", link));
+	if (!f || !len)
+		return refuse(b, r, "the directory that would have to take no new names is the root itself");
+	const char *dst = arena_printf(b->plan->arena, "%s%.*s", e ? e->dst : "", (int)(len - top), host + top);
+	if (!dst)
+		return error_nomem(b->error);
+	if (host[len])
+		return S_ISDIR(f->mode) ? freeze(b, v, r, e, dst, f) : refuse(b, r, "a file is in the way");
+	const struct view_entry there = { .kind = VIEW_BIND, .dst = dst, .src = f->real, .host = f, .file = !S_ISDIR(f->mode), .named = true,
+					  .noexec = e && e->noexec, .origin = r->origin, .fd = -1 };
+	if (e && !strcmp(e->dst, dst)) {
+		e->rw = false;
+		e->named = true;
+		return 0;
+	}
+	return view_append(b, v, &there) ? 0 : -1;
+}
+
+int view_protect(struct build *b, struct view *v)
+{
+	size_t before = v->count;
+
+	for (size_t i = 0; i < b->policy->rule_count; i++) {
+		if (b->policy->rules[i].kind == RULE_PROTECT && protect(b, v, &b->policy->rules[i]) < 0)
+			return -1;
+	}
+	return v->count == before ? 0 : view_sort(b, v);
+}
