@@ -34,7 +34,7 @@ static int close_channels(struct child *c, int *keep)
 
 void child_enter(struct child *c)
 {
-	uint32_t ready = STATUS_READY;
+	struct status_ready ready = { STATUS_READY, c->cost_us };
 
 	/* The launcher's array has room for all of these; here it is our own copy. */
 	if (child_steps(c) < 0 || close_channels(c, (int *)(uintptr_t)c->keep) < 0)
