@@ -19,8 +19,7 @@ flock 9
 
 # Configured again when a file or a library was added or removed, or other flags are asked for.
 wanted="prefix=${PREFIX:-/usr/local} $(command -v musl-gcc || true) ${MESONFLAGS:-}
-$(ls /usr/include/cmocka.h /usr/include/seccomp.h /usr/include/gumbo.h /usr/include/cairo/cairo-ft.h /usr/include/jpeglib.h \
-	/usr/include/archive.h /usr/include/nettle/sha2.h 2>/dev/null || true)
+$(ls /usr/include/cmocka.h /usr/include/seccomp.h /usr/include/archive.h /usr/include/nettle/sha2.h /usr/include/gumbo.h /usr/include/cairo/cairo-ft.h /usr/include/jpeglib.h 2>/dev/null || true)
 $(tools/sources.sh all)"
 if [ ! -f "$folder/build.ninja" ] || [ "$wanted" != "$(cat "$folder/.configured" 2>/dev/null)" ]; then
 	again=

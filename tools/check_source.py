@@ -26,8 +26,8 @@ MAY_INCLUDE = {
     "layer": "base sys host policy plan layer run",  # x_child.c: the child's own header
     "run": "base sys host policy plan layer cow run",
     "lib": "base sys host policy front plan layer cow run lib",
-    "helper": "base sys plan layer run",
     "cli": "base sys inspect cli image preload",     # preload.h: what both sides agree on
+    "helper": "base sys plan layer run",
     "inspect": "base sys inspect",
     "image": "base sys host image",
     "preload": "preload",

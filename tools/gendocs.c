@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "layer/promise.h"
+#include "layer/layer.h"
 #include "policy/policy.h"
 
 /* Text for man(7): no dash becomes a hyphen that can't be pasted, no line becomes a request. */
@@ -229,8 +230,20 @@ static int print_bash(void)
 	      "_hutch()\n{\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words= i\n"
 	      "\tif [ \"$COMP_CWORD\" = 1 ]; then\n"
-	      "\t\tCOMPREPLY=($(compgen -W \"run explain check inspect demo help\" -- \"$cur\")); return\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"run explain check ps stats kill freeze thaw update mount umount inspect demo help\" -- \"$cur\")); return\n"
 	      "\tfi\n"
+	      "\tcase ${COMP_WORDS[1]} in stats|kill|freeze|thaw|update|mount|umount)\n"
+	      "\t\tif [ \"$COMP_CWORD\" = 2 ]; then words=$(hutch ps 2>/dev/null | awk 'NR > 1 { print $1, $2 }')\n"
+	      "\t\telse case ${COMP_WORDS[1]} in stats) words=\"--json --watch\" ;; mount) COMPREPLY=($(compgen -f -- \"$cur\")); return ;; kill) words=\"HUP INT QUIT USR1 USR2 TERM CONT TSTP WINCH KILL\" ;;\n"
+	      "\t\t\tupdate) words=\"", stdout);
+	for (int i = 0; i < KEY_COUNT; i++) {
+		if (cgroup_key((enum key_id)i))
+			printf("%s= ", key_rows[i].name);
+	}
+	fputs("\"; compopt -o nospace 2>/dev/null ;; esac; fi\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\")); return ;;\n"
+	      "\tps) COMPREPLY=($(compgen -W \"--json\" -- \"$cur\")); return ;;\n"
+	      "\tesac\n"
 	      "\tfor ((i = 2; i < COMP_CWORD; i++)); do\n"
 	      "\t\tif [ \"${COMP_WORDS[i]}\" = -- ]; then COMPREPLY=($(compgen -o default -- \"$cur\")); return; fi\n"
 	      "\tdone\n"

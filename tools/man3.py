@@ -91,7 +91,7 @@ def page(header, version):
             out.append(".SS %s\n" % roff(function_name(declaration)) + code(declaration) + (".PP\n" + roff(text) + "\n" if text else ""))
         else:
             out.append(".PP\n" + code(declaration) + (".PP\n" + roff(text) + "\n" if text else ""))
-    out.append(".SH SEE ALSO\n.BR hutch (1),\n.BR hutch (3),\n.BR hutch_channel (3),\n.BR hutch_enter (3),\n.BR hutch_error (3),\n.BR hutch_narrow (3),\n.BR hutch\\-policy (5),\n.BR hutch\\-errors (7)\n")
+    out.append(".SH SEE ALSO\n.BR hutch (1),\n.BR hutch (3),\n.BR hutch_channel (3),\n.BR hutch_entry (3),\n.BR hutch_enter (3),\n.BR hutch_error (3),\n.BR hutch_narrow (3),\n.BR hutch\\-policy (5),\n.BR hutch\\-errors (7)\n")
     text = re.sub(r"(\n\.PP)+\n", "\n.PP\n", re.sub(r"\n\n+", "\n.PP\n", "".join(out)))
     return re.sub(r"^(\.SH [^\n]*\n)\.PP\n", r"\1", text, flags=re.M)
 

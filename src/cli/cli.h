@@ -3,6 +3,7 @@
 #ifndef HUTCH_CLI_H
 #define HUTCH_CLI_H
 
+#include <hutch/entry.h>
 #include <hutch/hutch.h>
 
 #define CLI_USAGE 2 /* a sub-command that runs nothing was called wrongly */
@@ -14,6 +15,13 @@ int help_command(int argc, char *const argv[]);
 int diff_command(int argc, char *const argv[]);
 int commit_command(int argc, char *const argv[]);
 int discard_command(int argc, char *const argv[]);
+int ps_command(int argc, char *const argv[]);
+int stats_command(int argc, char *const argv[]);
+int kill_command(int argc, char *const argv[]);
+int freeze_command(int argc, char *const argv[]);
+int update_command(int argc, char *const argv[]);
+int mount_command(int argc, char *const argv[]);
+int umount_command(int argc, char *const argv[]);
 int demo_main(int argc, char *const argv[]);
 
 /* ---- main.c ---- */
@@ -43,6 +51,9 @@ int commit_all(hutch_changes *c, const char *const *paths, unsigned flags, bool 
 /* ---- on_exit.c ---- */
 /* After the end: does what the policy wants with the changes. The run's exit status, or 125 if that failed. */
 int on_exit_apply(hutch_run *r, const struct hutch_report *report, int status);
+/* What was written wrongly, then how it is used; CLI_USAGE. */
+int cli_wrong(const char *command, const char *word, const char *usage);
+bool cli_asks_help(int argc, char *const argv[]);
 
 /* ---- help.c ---- */
 /* All options, from the key table, and those that the sub-command has besides (run: true). */

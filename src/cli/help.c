@@ -24,7 +24,7 @@ static const struct { const char *key, *value; } examples[] = {
 	{ "uid-map", "0:1000:1" }, { "gid-map", "0:1000:1" }, { "user", "1000:1000" }, { "groups", "none" },
 	{ "caps", "net_bind_service,chown" }, { "securebits", "none" }, { "seccomp", "strict" }, { "landlock", "files" },
 	{ "tcp-connect", "443,8080" }, { "tcp-bind", "8000" }, { "env", "LANG=C" }, { "unset-env", "TERM" }, { "fd", "3" },
-	{ "umask", "077" }, { "rlimit-as", "2G" }, { "rlimit-core", "100M" }, { "rlimit-cpu", "60" }, { "rlimit-data", "1G" },
+	{ "umask", "077" }, { "name", "build" }, { "rlimit-as", "2G" }, { "rlimit-core", "100M" }, { "rlimit-cpu", "60" }, { "rlimit-data", "1G" },
 	{ "rlimit-fsize", "100M" }, { "rlimit-locks", "host" }, { "rlimit-memlock", "64K" }, { "rlimit-msgqueue", "0" },
 	{ "rlimit-nice", "0" }, { "rlimit-nofile", "64:256" }, { "rlimit-nproc", "100" }, { "rlimit-rss", "host" },
 	{ "rlimit-rtprio", "0" }, { "rlimit-rttime", "host" }, { "rlimit-sigpending", "100" }, { "rlimit-stack", "8M" },
@@ -283,15 +283,17 @@ static bool help_preset(const char *name)
 
 static const char *arguments(const char *command)
 {
-	if (!strcmp(command, "help"))
-		return " [KEY|PRESET|COMMAND]";
-	if (!strcmp(command, "diff"))
-		return " [--unified|--json] [--quiet] DIR|NAME";
-	if (!strcmp(command, "commit"))
-		return " [--force] [--keep] DIR|NAME [PATH...]";
-	if (!strcmp(command, "discard"))
-		return " DIR|NAME...";
-	return strcmp(command, "demo") ? " [--json]" : "";
+	static const struct { const char *command, *arguments; } table[] = {
+		{ "help", " [KEY|PRESET|COMMAND]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
+		{ "freeze", " ID" }, { "thaw", " ID" }, { "update", " ID KEY=VALUE..." }, { "mount", " ID SRC:DST[:ro]" }, { "umount", " ID DST" },
+		{ "diff", " [--unified|--json] [--quiet] DIR|NAME" }, { "commit", " [--force] [--keep] DIR|NAME [PATH...]" }, { "discard", " DIR|NAME..." },
+	};
+
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		if (!strcmp(table[i].command, command))
+			return table[i].arguments;
+	}
+	return " [--json]";
 }
 
 static bool help_command_name(const char *name)

@@ -24,6 +24,14 @@ static const struct command {
 	{ "diff", diff_command, "print what a run changed copy-on-write" },
 	{ "commit", commit_command, "put the changes of a run into the host's files" },
 	{ "discard", discard_command, "throw the changes of a run away" },
+	{ "ps", ps_command, "list this user's runs" },
+	{ "stats", stats_command, "print what a run uses" },
+	{ "kill", kill_command, "send a signal to a run's program, or end all of the run" },
+	{ "freeze", freeze_command, "let a run stand still" },
+	{ "thaw", freeze_command, "let a frozen run go on" },
+	{ "update", update_command, "change the limits of a run" },
+	{ "mount", mount_command, "show a file or directory in a run that is there" },
+	{ "umount", umount_command, "take away what mount has shown" },
 	{ "demo", demo_main, "run one report outside and inside a sandbox, side by side" },
 	{ "inspect", inspect_main, "print what the process it runs in can see and do" },
 	{ "help", help_command, "explain a key, a preset or a command, or list them" },
@@ -68,6 +76,19 @@ int cli_print(char *text, int status)
 	fputs(text, stdout);
 	free(text);
 	return status;
+}
+
+int cli_wrong(const char *command, const char *word, const char *usage)
+{
+	if (word)
+		fprintf(stderr, "hutch: %s: can't use `%s`\n", command, word);
+	fputs(usage, stderr);
+	return CLI_USAGE;
+}
+
+bool cli_asks_help(int argc, char *const argv[])
+{
+	return argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"));
 }
 
 /* A closed 0-2 would be taken by the next file that is opened, and then written to as if it were a terminal. */

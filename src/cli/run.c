@@ -217,7 +217,7 @@ int run_command(int argc, char *const argv[])
 	else if (parsed < 0 || image_apply(&o.image, policy, &e) < 0 || hutch_plan_new(policy, false, &plan, &e) < 0)
 		status = failed(&o, &e);
 	else
-		status = run_plan(plan, &o, &e);
+		status = (hutch_plan_list(plan, true), run_plan(plan, &o, &e));
 	hutch_plan_free(plan);
 	hutch_policy_free(policy);
 	return status;

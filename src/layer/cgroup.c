@@ -427,6 +427,21 @@ static int late_namespace(struct build *b)
 	return 0;
 }
 
+static int named_compile(struct limiter *l)
+{
+	const struct policy *p = l->b->policy;
+
+	for (size_t i = 0; i < p->io_max_count; i++) {
+		if (io_max_compile(l, &p->io_max[i]) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < p->cgroup_set_count; i++) {
+		if (set_compile(l, &p->cgroup_set[i]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int cgroup_compile(struct build *b)
 {
 	const struct policy *p = b->policy;
@@ -446,15 +461,37 @@ int cgroup_compile(struct build *b)
 	}
 	if (complete_cpuset(&l) < 0)
 		return -1;
-	for (size_t i = 0; i < p->io_max_count; i++) {
-		if (io_max_compile(&l, &p->io_max[i]) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < p->cgroup_set_count; i++) {
-		if (set_compile(&l, &p->cgroup_set[i]) < 0)
-			return -1;
-	}
+	if (named_compile(&l) < 0)
+		return -1;
 	if (add_accounting(&l) < 0 || finish_version2(&l) < 0)
 		return -1;
 	return late_namespace(b);
+}
+
+/* ---- changing what is there ---- */
+int cgroup_update_compile(struct build *b)
+{
+	const struct policy *p = b->policy;
+	struct limiter l = { .b = b };
+
+	for (size_t i = 0; i < COUNT_OF(files); i++) {
+		const struct policy_limit *want = &p->limits[files[i].kind];
+		if (want->given && limit_compile(&l, &files[i], want, p->origin[want->key]) < 0)
+			return -1;
+	}
+	return named_compile(&l);
+}
+
+bool cgroup_key(enum key_id key)
+{
+	static const enum key_id keys[] = {
+		KEY_MEMORY, KEY_MEMORY_HIGH, KEY_MEMORY_LOW, KEY_MEMORY_MIN, KEY_SWAP, KEY_OOM_GROUP, KEY_CPUS, KEY_CPU_WEIGHT, KEY_CPU_BURST, KEY_CPU_IDLE,
+		KEY_PIDS, KEY_IO_WEIGHT, KEY_IO_MAX, KEY_CPUSET_CPUS, KEY_CPUSET_MEMS, KEY_CGROUP_SET,
+	};
+
+	for (size_t i = 0; i < COUNT_OF(keys); i++) {
+		if (keys[i] == key)
+			return true;
+	}
+	return false;
 }

@@ -57,6 +57,9 @@ bool fds_caller_tty(const struct build *b);                   /* one of 0-2 is t
 int ns_compile(struct build *b);
 int idmap_compile(struct build *b);
 int cgroup_compile(struct build *b);
+/* For a run that is there: b->host says that its own cgroups are the parents. Fills plan->cgroups, cgroup_writes. */
+int cgroup_update_compile(struct build *b);
+bool cgroup_key(enum key_id key);                             /* a limit that a cgroup holds */
 int limits_compile(struct build *b);
 int uts_compile(struct build *b);
 int timens_compile(struct build *b);

@@ -60,6 +60,10 @@ static int output_compile(struct build *b)
 
 int limits_compile(struct build *b)
 {
+	const char *name = b->policy->name;
+
+	if (name && build_row(b, ROW_ENFORCED, "name", name, name, "an entry in the user's list of runs", NULL, b->policy->origin[KEY_NAME]) < 0)
+		return -1;
 	b->plan->limits.memory = b->policy->limits[LIMIT_MEMORY].given ? b->policy->limits[LIMIT_MEMORY].n : 0;
 	b->plan->limits.pids = b->policy->limits[LIMIT_PIDS].given ? b->policy->limits[LIMIT_PIDS].n : 0;
 	return time_compile(b) < 0 ? -1 : output_compile(b);

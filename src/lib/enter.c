@@ -83,7 +83,7 @@ static void find_block(struct entering *n)
 		close(fd);
 	text[got > 0 ? got : 0] = 0;
 	/* Without /proc nobody sees it there either. */
-	if (got <= 0 || parse_words(text, &n->block) < 0)
+	if (got <= 0 || parse_words(text, &n->block, NULL) < 0)
 		n->block.environment.start = n->block.environment.end = NULL;
 }
 

@@ -22,6 +22,8 @@ struct hutch_plan {
 	struct plan plan;
 };
 
+/* Freezes the policy's lines into plan->policy, everything in the plan's arena. */
+int policy_of_lines(const hutch_policy *p, hutch_plan *plan, struct hutch_error *e);
 /* hutch_spawn_fds(), where exempt is a descriptor that was made for this run and is of no kind to refuse, -1 = none. */
 int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, int exempt, hutch_run **out, struct hutch_error *e);
 

@@ -77,12 +77,30 @@ static bool wants_overlay(const struct policy *p)
 	return wanted;
 }
 
+static int take_lines(const hutch_policy *p, hutch_plan *plan, struct draft *draft, struct policy_context *context, struct hutch_error *e)
+{
+	*context = (struct policy_context){ 0 };
+	return copy_draft(&p->draft, draft, &plan->arena, e) < 0 || front_finish(draft, e) < 0 || copy_context(context, &plan->arena, e) < 0 ? -1 : 0;
+}
+
+int policy_of_lines(const hutch_policy *p, hutch_plan *plan, struct hutch_error *e)
+{
+	struct draft draft;
+	struct policy_context context;
+
+	if (take_lines(p, plan, &draft, &context, e) < 0)
+		return -1;
+	context.uid = geteuid();
+	context.gid = getegid();
+	return policy_freeze(&draft, &context, &plan->policy, e);
+}
+
 int lib_compile(const hutch_policy *p, bool full, bool enter, hutch_plan *out, struct hutch_error *e)
 {
 	struct draft draft;
-	struct policy_context context = { 0 };
+	struct policy_context context;
 
-	if (copy_draft(&p->draft, &draft, &out->arena, e) < 0 || front_finish(&draft, e) < 0 || copy_context(&context, &out->arena, e) < 0)
+	if (take_lines(p, out, &draft, &context, e) < 0)
 		return -1;
 	if ((full ? host_probe_full(&out->host, &out->arena, e) : host_probe(&out->host, &out->arena, e)) < 0)
 		return -1;

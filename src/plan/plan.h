@@ -212,6 +212,7 @@ struct plan {
 	bool keep_identity;         /* root with host-root: ids and capabilities stay the caller's */
 	bool allocate_id;           /* root: one unprivileged id is taken for this run; outside = HUTCH_ID_ALLOCATED */
 	bool need_init, private_tty, shared_session, die_with_launcher;
+	bool listed;                /* hutch ps knows of it, where an entry can be made; policy->name: it must */
 	bool listen;                /* denied system calls are told to the launcher */
 	bool relay_stdin;           /* stdin's file can't be reopened read-only: copied through a pipe */
 	uint32_t uid, gid;          /* the payload's, inside */

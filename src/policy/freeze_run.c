@@ -267,6 +267,23 @@ static int freeze_output(struct freeze *f)
 	return 0;
 }
 
+bool policy_name_valid(const char *name)
+{
+	size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+
+	return n && n <= POLICY_NAME_MOST && !name[n] && name[0] != '.' && name[0] != '-';
+}
+
+static int freeze_name(struct freeze *f)
+{
+	const struct draft_line *l = f->winner[KEY_NAME];
+
+	if (l && !policy_name_valid(l->value))
+		return bad_value(f, l, "it must begin with a letter, digit or _ and hold no other characters");
+	f->policy->name = l ? l->value : NULL;
+	return 0;
+}
+
 static bool wants_cgroup(const struct policy *p)
 {
 	for (size_t i = 0; i < LIMIT_KINDS; i++) {
@@ -316,7 +333,7 @@ int freeze_run(struct freeze *f)
 	p->limits_prefer = limits == 1;
 	p->denied_kill = denied == 1;
 	if (freeze_numbers(f) < 0 || freeze_flags(f) < 0 || freeze_cpus(f) < 0 || freeze_times(f) < 0 || freeze_sets(f) < 0 ||
-	    freeze_named(f) < 0 || freeze_parent(f) < 0 || freeze_output(f) < 0)
+	    freeze_named(f) < 0 || freeze_parent(f) < 0 || freeze_output(f) < 0 || freeze_name(f) < 0)
 		return -1;
 	return check_run(f);
 }

@@ -199,12 +199,17 @@ struct policy {
 	bool output_limited;
 	uint64_t output_max;
 	const char *stdout_file, *stderr_file; /* absolute, NULL = the launcher's own descriptor */
+	const char *name;                    /* in the list of runs; NULL = an id */
 	bool denied_kill;                    /* a denied system call ends the run */
 };
 
 /* Checks every value and the combinations and fills *p (strings live in d->arena). PURE. */
 int policy_freeze(const struct draft *d, const struct policy_context *context, struct policy *p,
 		  struct hutch_error *e);
+
+/* May a run be called so? The name is a file name, too. */
+bool policy_name_valid(const char *name);
+#define POLICY_NAME_MOST 64
 
 /* Is the number inside one that the key fd gives. */
 bool policy_places(const struct policy *p, int inside);

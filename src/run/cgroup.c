@@ -79,6 +79,13 @@ static int64_t named_at(int dir, const char *file, const char *name)
 	return read_at(dir, file, text, sizeof text) > 0 ? named(text, name) : -1;
 }
 
+/* Somebody may have frozen it: version 1 holds even a killed process until it is thawed, and our init can't act. */
+static void thaw(int dir)
+{
+	if (write_at(dir, "freezer.state", "THAWED") == -ENOENT)
+		write_at(dir, "cgroup.freeze", "0");
+}
+
 /* ---- making ---- */
 /* What a killed launcher left: ours by name, and the lock that it held is free. With processes in it the
  * kernel keeps it. */
@@ -100,8 +107,10 @@ static void sweep(int parent)
 		fd = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			thaw(fd); /* what stands still can't notice that its launcher is gone */
 			unlinkat(parent, entry->d_name, AT_REMOVEDIR);
+		}
 		close(fd);
 	}
 	closedir(d);
@@ -404,9 +413,13 @@ void cgroup_kill(const struct hutch_run *r)
 {
 	int fd = cgroup_birth(r);
 
-	/* Linux 5.14; before it the pid namespace's end or the subreaper does the same, a little later. */
+	/* After the kill, so that nothing thawed runs on. Linux 5.14; before it the pid namespace's end or the subreaper does the same, a little later. */
 	if (fd >= 0)
 		write_at(fd, "cgroup.kill", "1");
+	for (size_t i = 0; i < r->plan->cgroup_count; i++) {
+		if (r->cgroups[i].fd >= 0)
+			thaw(r->cgroups[i].fd);
+	}
 }
 
 static void remove_one(struct run_cgroup *g)

@@ -95,12 +95,12 @@ int run_enter_here(const struct plan *p, bool *changed, struct hutch_error *e)
 static void let_go(struct hutch_run *r)
 {
 	struct hutch_error error;
-	int held[7 + RUN_CGROUPS] = { r->pidfd, r->control, r->id_lock, r->watch.timer, r->listener, r->leaf.fd, r->cow }, keep[COUNT_OF(held)];
+	int held[9 + RUN_CGROUPS] = { r->pidfd, r->control, r->id_lock, r->watch.timer, r->listener, r->leaf.fd, r->cow, r->entry.dir, r->entry.fd }, keep[COUNT_OF(held)];
 	size_t n = 0;
 	struct child c = { .plan = r->plan, .keep = keep, .stdin_fd = -1, .error = &error };
 
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
-		held[7 + i] = r->cgroups[i].fd;
+		held[9 + i] = r->cgroups[i].fd;
 	for (size_t i = 0; i < COUNT_OF(held); i++) {
 		size_t at = n;
 		if (held[i] < 0)

@@ -106,8 +106,8 @@ int helper_start(const struct child *c, const struct host *h)
 	size_t offset = 0;
 	int pid;
 
-	/* A surrounding that hides clone3 gets the simple way. */
-	if (!&helper_program_size || !h->clone3 || !keeps_rights(h))
+	/* A surrounding that hides clone3 gets the simple way; so do overlays, whose lists of layers aren't packed. */
+	if (!&helper_program_size || !h->clone3 || c->plan->cow.used || !keeps_rights(h))
 		return 0;
 	s.memory = make_memory(c, &offset);
 	if (s.memory < 0)

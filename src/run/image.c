@@ -111,7 +111,7 @@ static void put_plan(struct image *m, const struct plan *p, struct plan *out)
 	out->cgroups = NULL;
 	out->cgroup_writes = NULL;
 	out->cgroup_manager = NULL;
-	out->cow.pairs = NULL;
+	memset(&out->cow, 0, sizeof out->cow); /* the helper isn't used for it */
 	memset(out->output_file, 0, sizeof out->output_file);
 	out->policy = address(offsetof(struct image_header, policy));
 	out->ops = put_ops(m, p);

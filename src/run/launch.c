@@ -194,6 +194,8 @@ static int prepare(struct launch *l)
 		return prepare_error(l, "pipe2");
 	if (p->allocate_id && (l->run->id_lock = id_allocate(&l->run->allocated_id, l->error)) < 0)
 		return -1;
+	if (entry_reserve(l->run, l->error) < 0)
+		return -1;
 	if (p->cow.used && cow_prepare(p, l->run, l->error) < 0)
 		return -1;
 	if (open_channels(l) < 0 || open_slots(l) < 0 || cgroup_make(l->run, l->error) < 0 || stand_aside(l) < 0)
@@ -224,14 +226,19 @@ static int new_process(struct launch *l)
 	return pid;
 }
 
-/* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat. */
-int parse_words(char *text, struct child *c)
+/* Where the kernel finds this process's words and environment: fields 48-51 of proc(5)'s stat; 22 is its start, for r if given. */
+int parse_words(char *text, struct child *c, struct hutch_run *r)
 {
 	char *at = strrchr(text, ')'); /* the name may hold anything */
 	unsigned long field[4];
 
-	for (int i = 2; at && i < 48; i++)
+	if (r)
+		r->launcher = (pid_t)strtol(text, NULL, 10);
+	for (int i = 2; at && i < 48; i++) {
 		at = strchr(at + 1, ' ');
+		if (at && r && i == 21)
+			r->launcher_start = strtoull(at, NULL, 10);
+	}
 	if (!at)
 		return -1;
 	for (int i = 0; i < 4; i++)
@@ -256,7 +263,7 @@ static int find_words(struct launch *l)
 	if (n <= 0 && !l->host->proc_mounted)
 		return 0;
 	text[n > 0 ? n : 0] = 0;
-	if (n > 0 && parse_words(text, &l->child) == 0)
+	if (n > 0 && parse_words(text, &l->child, l->run) == 0)
 		return 0;
 	return error_set(l->error, ERR_LAUNCH_PREPARE, n < 0 ? saved : EPROTO, fd < 0 ? "open" : "read", "/proc/self/stat", NULL);
 }
@@ -483,6 +490,8 @@ static int converse(struct launch *l)
 		return -1;
 	if (idmap_write(l->plan, l->host, r->pid, r->allocated_id, l->error) < 0)
 		return -1;
+	if (entry_fill(r, l->error) < 0)
+		return -1;
 	sent = sync_send(l->control[0], &(struct message){ .type = MSG_GO }, -1);
 	/* If it is gone already, its own error on the status pipe says why. */
 	if (sent < 0 && sent != -EPIPE && sent != -ECONNRESET)
@@ -525,12 +534,13 @@ static void end_failed(struct launch *l)
 	watch_stop(r);
 	output_done(r);
 	cgroup_remove(r);
+	entry_remove(r);
 }
 
 static void clear_run(struct hutch_run *r, const struct plan *p)
 {
 	r->plan = p;
-	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = -1;
+	r->pidfd = r->control = r->cow = r->id_lock = r->stdin_from = r->stdin_own = r->stdin_to = r->listener = r->watch.timer = r->leaf.fd = r->entry.dir = r->entry.fd = -1;
 	for (size_t i = 0; i < RUN_CGROUPS; i++)
 		r->cgroups[i].fd = -1;
 	for (size_t i = 0; i < COUNT_OF(r->output); i++)
@@ -559,6 +569,8 @@ int run_launch(const struct plan *p, const struct host *h, struct hutch_run *r, 
 	}
 	if (result == 0)
 		result = converse(&l);
+	if (result == 0)
+		result = entry_running(r, e);
 	if (result < 0)
 		end_failed(&l);
 	for (size_t i = 0; l.slots && i < p->opened_count; i++)

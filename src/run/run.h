@@ -34,6 +34,9 @@ struct output {
 	size_t len, off;
 };
 
+/* The run's file in the list of runs. The lock on it says that the launcher lives. */
+struct entry { int dir, fd; char name[POLICY_NAME_MOST + 1]; };
+
 struct hutch_run {
 	const struct plan *plan;
 	pid_t pid;               /* first process, outside: ours to reap */
@@ -56,6 +59,9 @@ struct hutch_run {
 	struct output output[3]; /* 1, 2 */
 	struct watch watch;
 	int listener;            /* of denied system calls, -1 = none */
+	struct entry entry;
+	pid_t launcher;
+	uint64_t launcher_start; /* of this process, in clock ticks; 0 = not known */
 	struct hutch_report report;
 	int64_t started_us, exec_us;
 };
@@ -95,9 +101,23 @@ int64_t cgroup_cpu_us(const struct hutch_run *r);
 /* Asks systemd for a scope around pid, where the plan says so. */
 int cgroup_scope(struct hutch_run *r, const struct host *h, pid_t pid, struct hutch_error *e);
 void cgroup_usage(const struct hutch_run *r, struct hutch_report *out);
-/* Ends what is in there, where the kernel can at once. */
+/* Ends what is in there, where the kernel can at once, and lets a frozen one go on to its end. */
 void cgroup_kill(const struct hutch_run *r);
 void cgroup_remove(struct hutch_run *r);
+
+/* ---- entry.c: the list of runs ---- */
+/* The directory, opened and checked; path (may be NULL) gets its name. make: it is made where it is missing. */
+int entry_directory(bool make, char path[4096], struct hutch_error *e);
+/* An empty file, locked: nobody else can take the name any more. Without a name of its own a run goes on unlisted. */
+int entry_reserve(struct hutch_run *r, struct hutch_error *e);
+/* Before the word to go on: who it is. */
+int entry_fill(struct hutch_run *r, struct hutch_error *e);
+/* The program's exec went well: from here on others may look at it and change it, never at one that is half set up. */
+int entry_running(struct hutch_run *r, struct hutch_error *e);
+void entry_remove(struct hutch_run *r);
+void entry_escape(struct text *t, const char *s, size_t most);
+#define ENTRY_MOST 16384     /* bytes of a file */
+#define ENTRY_WORDS_MOST 2048 /* of the command, escaped */
 
 /* ---- record.c ---- */
 void report_clear(struct hutch_report *p);
@@ -136,7 +156,7 @@ int enter_partial(struct hutch_error *e);
 void run_supervise(struct hutch_run *r) __attribute__((noreturn));
 /* Start and end of words and environment in the text of /proc/self/stat. -1 = it isn't one. */
 struct child;
-int parse_words(char *text, struct child *c);
+int parse_words(char *text, struct child *c, struct hutch_run *r);
 /* Before the clone: the start's time, and the directory of cow-upper. */
 int cow_prepare(const struct plan *p, struct hutch_run *r, struct hutch_error *e);
 /* What the run has changed so far; after its end that is all. The caller's storage, cow_done() whatever the result. */

@@ -127,6 +127,7 @@ static void release(struct hutch_run *r)
 	report_conclude(r);
 	watch_stop(r);
 	cgroup_remove(r);
+	entry_remove(r);
 	if (r->have_tty)
 		tty_close(r->tty);
 	r->have_tty = false;
@@ -267,9 +268,11 @@ int hutch_run_kill(hutch_run *r, struct hutch_error *e)
 		if (r->control >= 0)
 			sync_send(r->control, &(struct message){ .type = MSG_SIGNAL, .a = SIGKILL }, -1);
 		close_fd(&r->control);
+		cgroup_kill(r);
 		return 0;
 	}
 	n = r->pidfd >= 0 ? sys_pidfd_send_signal(r->pidfd, SIGKILL) : sys_kill(r->pid, SIGKILL);
+	cgroup_kill(r);
 	if (n == -ESRCH)
 		return 0; /* it has just ended */
 	return n < 0 ? error_set(e, ERR_RUN_SIGNAL, -n, "kill", NULL, "api") : 0;

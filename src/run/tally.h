@@ -12,6 +12,7 @@ void tally_free(struct tally *t);
 /* Walks the tree below first, which all orphans of the run come back to. -1 = /proc doesn't show it, errno set. */
 int tally_look(struct tally *t, pid_t first);
 int64_t tally_cpu_us(const struct tally *t);   /* of all that were seen so far */
+int64_t tally_tasks(const struct tally *t);    /* processes and threads, at the last look */
 int64_t tally_memory(const struct tally *t);   /* bytes, at the last look: anonymous, shared by mapping, swapped */
 int64_t tally_tasks(const struct tally *t);    /* processes and threads at the last look, the first one included */
 /* Fields that the tests feed with text. */

@@ -66,7 +66,6 @@ static void last_look(struct hutch_run *r)
 static void kill_now(struct hutch_run *r)
 {
 	last_look(r);
-	cgroup_kill(r);
 	hutch_run_kill(r, NULL);
 }
 

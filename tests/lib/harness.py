@@ -93,6 +93,10 @@ class Caller:
         self.name, self.uid, self.gid, self.home, self.work = name, uid, gid, home, work
         self.root = uid == 0
         self.switch = uid != os.geteuid()
+        self.runtime = work + "-runtime"      # the list of runs: none of the machine's own
+        os.makedirs(self.runtime, mode=0o700, exist_ok=True)
+        if self.switch:
+            os.chown(self.runtime, uid, gid)
 
     def popen_args(self):
         if not self.switch:
@@ -101,7 +105,7 @@ class Caller:
 
     def environ(self):
         return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": self.home,
-                "USER": self.name, "LOGNAME": self.name, "LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh"}
+                "USER": self.name, "LOGNAME": self.name, "LANG": "C.UTF-8", "TERM": "xterm", "SHELL": "/bin/sh", "XDG_RUNTIME_DIR": self.runtime}
 
     def own(self, path):
         if self.switch:
