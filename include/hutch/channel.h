@@ -90,7 +90,9 @@ HUTCH_API int hutch_worker_start(hutch_worker *w, struct hutch_error *e);
 HUTCH_API int hutch_worker_call(hutch_worker *w, uint32_t tag, const void *data, size_t len, const int *fds, unsigned fd_count,
 				struct hutch_frame *reply, int timeout_ms, struct hutch_error *e);
 HUTCH_API hutch_channel *hutch_worker_channel(hutch_worker *w); /* NULL = none runs */
-HUTCH_API hutch_run *hutch_worker_run(hutch_worker *w);         /* NULL = none runs */
+/* NULL = none runs. A call steps it; between calls limits of time, and what is passed on by this process, wait for
+ * somebody who polls and steps it (hutch_run_pollfds). */
+HUTCH_API hutch_run *hutch_worker_run(hutch_worker *w);
 /* How the last one ended; end is HUTCH_END_NONE if none has. */
 HUTCH_API void hutch_worker_report(const hutch_worker *w, struct hutch_report *out);
 HUTCH_API unsigned hutch_worker_starts(const hutch_worker *w);

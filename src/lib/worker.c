@@ -41,10 +41,12 @@ int hutch_worker_new(const hutch_plan *plan, const struct hutch_worker_options *
 	return 0;
 }
 
+#define RUN_FDS 16 /* more than a run polls */
+
 /* Has it ended? Looks, doesn't wait. */
 static bool ended(hutch_worker *w)
 {
-	struct pollfd p[8];
+	struct pollfd p[RUN_FDS];
 	int n = hutch_run_pollfds(w->run, p, (int)COUNT_OF(p));
 
 	return poll(p, (nfds_t)n, 0) > 0 && hutch_run_step(w->run, p, n, NULL) == 1;
@@ -84,15 +86,17 @@ static void describe_end(const struct hutch_report *r, struct hutch_error *e)
 {
 	if (r->end == HUTCH_END_EXITED)
 		error_detail(e, "it exited with status %d", r->exit_code);
-	else
+	else if (r->end == HUTCH_END_SIGNALLED || r->end == HUTCH_END_KILLED)
 		error_detail(e, "it was ended by signal %d", r->signal);
+	else
+		error_detail(e, "it was ended: %s", hutch_end_name(r->end));
 }
 
 /* The worker's end shows first as a closed channel; how it ended follows in a moment, by itself or by force. */
 static int failed(hutch_worker *w, struct hutch_error *e)
 {
 	bool gone = e->id == ERR_CHANNEL_CLOSED;
-	struct pollfd p[8];
+	struct pollfd p[RUN_FDS];
 
 	for (int tries = 0; gone && tries < 20 && !ended(w); tries++) {
 		int n = hutch_run_pollfds(w->run, p, (int)COUNT_OF(p));
@@ -113,12 +117,47 @@ static int too_slow(hutch_worker *w, int timeout_ms, struct hutch_error *e)
 	return failed(w, e);
 }
 
+/* Waits for the channel, and meanwhile does what a run needs of its launcher: limits of time and memory, output that is
+ * passed on, denied calls. Its end shows at the channel. False: the time is up. */
+static bool attend(hutch_worker *w, short events, int64_t end_us)
+{
+	struct pollfd p[1 + RUN_FDS];
+	int64_t left = end_us < 0 ? -1 : end_us - clock_us();
+	int again = hutch_channel_poll(w->channel, p), n = hutch_run_pollfds(w->run, p + 1, RUN_FDS);
+	int ms = end_us < 0 ? -1 : (int)(left / 1000) + 1;
+
+	if (end_us >= 0 && left <= 0)
+		return false;
+	p[0].events = events;
+	if (poll(p, (nfds_t)n + 1, again >= 0 && (ms < 0 || again < ms) ? again : ms) > 0)
+		hutch_run_step(w->run, p + 1, n, NULL);
+	return true;
+}
+
+static int exchange(hutch_worker *w, uint32_t tag, const void *data, size_t len, const int *fds, unsigned fd_count,
+		    struct hutch_frame *reply, int64_t end_us, struct hutch_error *e)
+{
+	int r;
+
+	while ((r = hutch_channel_send(w->channel, tag, data, len, fds, fd_count, e)) == 0) {
+		if (!attend(w, POLLOUT, end_us))
+			return 0;
+	}
+	if (r < 0)
+		return r;
+	while ((r = hutch_channel_receive(w->channel, reply, e)) == 0) {
+		if (!attend(w, POLLIN, end_us))
+			return 0;
+	}
+	return r;
+}
+
 int hutch_worker_call(hutch_worker *w, uint32_t tag, const void *data, size_t len, const int *fds, unsigned fd_count,
 		      struct hutch_frame *reply, int timeout_ms, struct hutch_error *e)
 {
-	int64_t start = clock_us();
+	int64_t end_us = timeout_ms < 0 ? -1 : clock_us() + timeout_ms * INT64_C(1000);
 	struct hutch_error own;
-	int r, left;
+	int r;
 
 	e = e ? e : &own;
 	reply->len = 0;
@@ -128,13 +167,7 @@ int hutch_worker_call(hutch_worker *w, uint32_t tag, const void *data, size_t le
 		return -1;
 	if (len > w->options.limits.frame_max || fd_count > HUTCH_FRAME_FDS || reply->size < w->options.limits.frame_max)
 		return error_set(e, ERR_CHANNEL_SEND, EMSGSIZE, NULL, "the call", "api");
-	r = hutch_channel_put(w->channel, tag, data, len, fds, fd_count, timeout_ms, e);
-	if (r == 0)
-		return too_slow(w, timeout_ms, e);
-	if (r < 0)
-		return failed(w, e);
-	left = timeout_ms < 0 ? -1 : timeout_ms - (int)((clock_us() - start) / 1000);
-	r = hutch_channel_next(w->channel, reply, left < 0 && timeout_ms >= 0 ? 0 : left, e);
+	r = exchange(w, tag, data, len, fds, fd_count, reply, end_us, e);
 	if (r == 0)
 		return too_slow(w, timeout_ms, e);
 	if (r == 2)

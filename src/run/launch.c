@@ -159,7 +159,7 @@ static void collect_keep(struct launch *l)
 /* What the child holds on to must not have a number that a descriptor of the program's will get. */
 static int stand_aside(struct launch *l)
 {
-	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock, &l->output[1][1], &l->output[2][1] };
+	int *own[] = { &l->control[1], &l->status[1], &l->launcher, &l->relay[0], &l->run->id_lock, &l->output[1][1], &l->output[2][1], &l->run->cow };
 	const struct plan *p = l->plan;
 	int r = 0;
 

@@ -9,11 +9,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <hutch/channel.h>
 
-enum { ECHO = 1, CRASH, HANG, EXIT, BIG, FLOOD, LIE, FDS, MEMORY, FILES, SOCKETS, STREAM };
+enum { ECHO = 1, CRASH, HANG, EXIT, BIG, FLOOD, LIE, FDS, MEMORY, FILES, SOCKETS, STREAM, SPIN, OUTPUT, DENIED };
 
 /* A sanitizer's own memory leaves no room for such a limit. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -40,6 +41,15 @@ static void raw(const void *bytes, size_t len, const int *fds, unsigned count)
 		_exit(9);
 }
 
+static void raw_output(void)
+{
+	char line[4096];
+
+	memset(line, 'x', sizeof line);
+	if (write(1, line, sizeof line) < 0)
+		_exit(9);
+}
+
 static void misbehave(unsigned how)
 {
 	static char zero[HUTCH_FRAME_MAX];
@@ -56,6 +66,9 @@ static void misbehave(unsigned how)
 	case FLOOD: fcntl(3, F_SETFL, O_NONBLOCK); for (;;) send(3, (uint32_t[]){ 0, 99 }, 8, MSG_NOSIGNAL); break;
 	case LIE: raw(lie, sizeof lie, NULL, 0); break;
 	case FDS: for (;;) raw((uint32_t[]){ 0, 1 }, 8, many, 253); break;
+	case SPIN: for (volatile int i = 0;; i++) continue; break;
+	case OUTPUT: for (;;) raw_output(); break;
+	case DENIED: syscall(SYS_reboot, 0, 0, 0, NULL); break; /* without the magic numbers nothing happens anywhere */
 	case MEMORY: for (;;) memset(malloc(1 << 20), 1, 1 << 20); break;
 	}
 }
@@ -198,6 +211,31 @@ static void verb_hostile(void)
 	printf("%zu ways\n", sizeof ways / sizeof *ways + 1);
 }
 
+/* What ends a run ends a worker, in the middle of a call too, and the caller is told the word. */
+static void verb_limits(void)
+{
+	static const struct { const char *line; unsigned how; const char *word; } ways[] = {
+		{ "wall-time=300ms", HANG, "wall-time" }, { "cpu-time=300ms", SPIN, "cpu-time" }, { "memory=64M", MEMORY, "memory" },
+		{ "output-max=64K", OUTPUT, "output" }, { "on-denied=kill", DENIED, "syscall-denied" },
+	};
+	char self[4096] = { 0 }, *argv[] = { self, "serve", NULL }, answer[100], wanted[64];
+
+	CHECK(readlink("/proc/self/exe", self, sizeof self - 1) > 0, "%s", strerror(errno));
+	for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+		const char *lines[] = { "fd=3", "net=none", "cwd-access=none", "rlimit-core=0", "limits=prefer", "stdout=/dev/null", ways[i].line, NULL };
+		struct hutch_error e = { 0 };
+		hutch_plan *plan = ways[i].how == MEMORY && !BOUNDED ? NULL : host_plan(argv, lines);
+		hutch_worker *w = plan ? worker_of(plan, 4) : NULL;
+		double start = host_now_ms();
+		snprintf(wanted, sizeof wanted, "it was ended: %s", ways[i].word);
+		CHECK(!w || (call(w, ways[i].how, "", answer, &e) == 866 && !strcmp(e.detail, wanted)), "%s: E%04u %s", ways[i].line, e.id, e.detail);
+		CHECK(host_now_ms() - start < 8000, "%s took %.0f ms", ways[i].line, host_now_ms() - start);
+		hutch_worker_free(w);
+		hutch_plan_free(plan);
+	}
+	puts("5 limits");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "serve"))
@@ -206,6 +244,8 @@ int main(int argc, char **argv)
 		verb_calls();
 	else if (argc == 2 && !strcmp(argv[1], "hostile"))
 		verb_hostile();
+	else if (argc == 2 && !strcmp(argv[1], "limits"))
+		verb_limits();
 	else
 		return 2;
 	return fflush(stdout) ? 1 : 0;
