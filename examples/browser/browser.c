@@ -16,9 +16,9 @@
 
 #include "browser.h"
 
-enum { WIDTH = 800, HEIGHT = 2000, PAGE_LIMIT_MS = 4000, FRAMES_MAX = 60 };
+enum { WIDTH = 800, HEIGHT = 2000, PAGE_LIMIT_MS = 4000, FRAMES_MAX = 60, RUN_FDS = 16 };
 
-struct page { const char *url, *out; hutch_channel *channel; const unsigned char *pixels; int canvas; unsigned pictures, frames; };
+struct page { const char *url, *out; hutch_channel *channel; hutch_run *run; const unsigned char *pixels; int canvas; unsigned pictures, frames; };
 
 static void complain(const char *what, const struct hutch_error *e)
 {
@@ -119,6 +119,24 @@ static int answer(struct page *p, const struct hutch_frame *f, struct hutch_erro
 	return f->tag == TAG_DONE ? save(p, text, f->len) : -1;
 }
 
+/* Waits for a frame, and does meanwhile what the run needs: its limits of time, and of memory where no cgroup holds
+ * it. 0 = the time is up. */
+static int next(struct page *p, struct hutch_frame *f, int64_t end, struct hutch_error *e)
+{
+	struct pollfd fds[1 + RUN_FDS];
+	int r;
+
+	while ((r = hutch_channel_receive(p->channel, f, e)) == 0) {
+		int64_t left = end - now_ms();
+		int again = hutch_channel_poll(p->channel, fds), n = hutch_run_pollfds(p->run, fds + 1, RUN_FDS);
+		if (left <= 0)
+			return 0;
+		if (poll(fds, (nfds_t)n + 1, again >= 0 && again < left ? again : (int)left) > 0)
+			hutch_run_step(p->run, fds + 1, n, NULL);
+	}
+	return r;
+}
+
 static int serve(struct page *p, struct hutch_error *e)
 {
 	char room[FRAME];
@@ -126,8 +144,7 @@ static int serve(struct page *p, struct hutch_error *e)
 	int64_t end = now_ms() + PAGE_LIMIT_MS;
 
 	for (;;) {
-		int64_t left = end - now_ms();
-		int r = left > 0 ? hutch_channel_next(p->channel, &f, (int)left, e) : 0;
+		int r = next(p, &f, end, e);
 		if (r == 0)
 			return puts("  it took too long"), -1;
 		if (r != 1)
@@ -145,11 +162,11 @@ static int serve(struct page *p, struct hutch_error *e)
 static void let_end(hutch_run *run)
 {
 	int64_t end = now_ms() + 500;
-	struct pollfd p[8];
+	struct pollfd p[RUN_FDS];
 	int n;
 
 	do {
-		n = hutch_run_pollfds(run, p, 8);
+		n = hutch_run_pollfds(run, p, RUN_FDS);
 		poll(p, (nfds_t)n, 50);
 	} while (now_ms() < end && hutch_run_step(run, p, n, NULL) == 0);
 }
@@ -165,6 +182,12 @@ static int begin(struct page *p, const unsigned char *bytes, size_t len, struct 
 	return r == 1 ? 0 : -1;
 }
 
+/* What the cgroup counted, else the largest process. */
+static int64_t most_kib(const struct hutch_report *r)
+{
+	return r->memory_peak > 0 ? r->memory_peak / 1024 : r->max_rss_kib;
+}
+
 static int render(const hutch_plan *plan, struct page *p, const unsigned char *bytes, size_t len)
 {
 	struct hutch_channel_limits limits = { .frame_max = FRAME, .frames_per_second = 200 };
@@ -173,8 +196,9 @@ static int render(const hutch_plan *plan, struct page *p, const unsigned char *b
 	hutch_run *run;
 	int r = -1;
 
-	if (hutch_channel_spawn(plan, 3, &limits, &run, &p->channel, &e) < 0)
+	if (hutch_channel_spawn(plan, 3, &limits, &p->run, &p->channel, &e) < 0)
 		return complain("renderer", &e), -1;
+	run = p->run;
 	if (begin(p, bytes, len, &e) == 0)
 		r = serve(p, &e);
 	hutch_channel_free(p->channel);
@@ -184,9 +208,9 @@ static int render(const hutch_plan *plan, struct page *p, const unsigned char *b
 	if (r < 0)
 		hutch_run_kill(run, NULL);
 	if (hutch_run_wait(run, &report, &e) == 0)
-		printf("  %s; renderer: %s %d, %lld ms, set up in %.1f ms, %lld MiB at most\n", r == 1 ? p->out : "no picture of this page",
-		       report.end == HUTCH_END_EXITED ? "exit status" : "signal", report.end == HUTCH_END_EXITED ? report.exit_code : report.signal,
-		       (long long)report.wall_us / 1000, (double)report.setup_us / 1000, (long long)report.max_rss_kib / 1024);
+		printf("  %s; renderer: %s, %s %d, %lld ms, set up in %.1f ms, %lld MiB at most\n", r == 1 ? p->out : "no picture of this page",
+		       hutch_end_name(report.end), report.signal ? "signal" : "status", report.signal ? report.signal : report.exit_code,
+		       (long long)report.wall_us / 1000, (double)report.setup_us / 1000, (long long)most_kib(&report) / 1024);
 	hutch_run_free(run);
 	return r;
 }
@@ -223,8 +247,9 @@ static hutch_plan *renderer_plan(char *renderer, struct hutch_error *e)
 		{ "symlink", "usr/lib:/lib" }, { "symlink", "usr/lib64:/lib64" },
 		{ "proc", "none" }, { "dev", "none" }, { "home", "none" }, { "cwd-access", "none" }, { "net", "none" },
 		{ "seccomp", "strict" }, { "compat-abi", "deny" }, { "fd", "3" }, { "fd", "0=0" },
-		{ "rlimit-as", "160M" }, { "rlimit-cpu", "20" }, { "rlimit-nofile", "32" }, { "rlimit-nproc", "4" }, { "rlimit-fsize", "0" },
-		{ "tmp-size", "64K" },
+		/* Where no cgroup can be had, something weaker stands in. */
+		{ "limits", "prefer" }, { "memory", "96M" }, { "pids", "4" }, { "wall-time", "10s" },
+		{ "rlimit-nofile", "32" }, { "rlimit-fsize", "0" }, { "tmp-size", "64K" },
 	};
 	char *argv[] = { renderer, NULL };
 	hutch_policy *p = hutch_policy_new();

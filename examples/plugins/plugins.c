@@ -65,10 +65,11 @@ static int complain(const char *path, const struct hutch_error *e)
 
 static hutch_plan *plan_for(const char *self, const char *path, struct hutch_error *e)
 {
-	/* Its own file, the libraries, nothing else; no more memory, time and files than a plug-in may need. */
+	/* Its own file, the libraries, nothing else; no more memory, time and files than a plug-in may need. Where no
+	 * cgroup can be had, something weaker stands in. */
 	static const char *const lines[][2] = {
 		{ "fd", "3" }, { "net", "none" }, { "cwd-access", "none" }, { "home", "none" }, { "seccomp", "strict" },
-		{ "rlimit-as", "256M" }, { "rlimit-cpu", "10" }, { "rlimit-nofile", "32" }, { "rlimit-nproc", "8" }, { "tmp-size", "1M" },
+		{ "limits", "prefer" }, { "memory", "64M" }, { "pids", "8" }, { "cpu-time", "10s" }, { "rlimit-nofile", "32" }, { "tmp-size", "1M" },
 	};
 	char *argv[] = { (char *)(uintptr_t)self, "--worker", "/plugin.so", NULL }, where[4200];
 	hutch_policy *p = hutch_policy_new();
