@@ -81,7 +81,12 @@ int error_set(struct hutch_error *e, enum error_id id, int errnum, const char *c
 /* Add (replace) the free text of detail or remedy. Not child-safe. Returns -1 for chaining. */
 int error_detail(struct hutch_error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int error_remedy(struct hutch_error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
-int error_nomem(struct hutch_error *e);
+void error_set_nomem(struct hutch_error *e);
+static inline int error_nomem(struct hutch_error *e) /* here, so that each caller is seen to fail */
+{
+	error_set_nomem(e);
+	return -1;
+}
 /* Bounded copy, always terminated. child-safe. */
 void copy_bounded(char *to, size_t size, const char *from);
 

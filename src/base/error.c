@@ -89,9 +89,9 @@ int error_remedy(struct hutch_error *e, const char *fmt, ...)
 	return -1;
 }
 
-int error_nomem(struct hutch_error *e)
+void error_set_nomem(struct hutch_error *e)
 {
-	return error_set(e, ERR_NO_MEMORY, 12 /* ENOMEM */, NULL, NULL, NULL);
+	error_set(e, ERR_NO_MEMORY, 12 /* ENOMEM */, NULL, NULL, NULL);
 }
 
 /* ---- text form; into the caller's buffer, so that running out of memory can be told too ---- */

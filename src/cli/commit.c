@@ -67,43 +67,49 @@ int commit_all(hutch_changes *c, const char *const *paths, unsigned flags, bool 
 	return hutch_changes_discard(c, &e) < 0 ? cli_error(&e) : 0;
 }
 
+struct words { const char *where, **paths; size_t count; unsigned flags; bool keep; };
+
+/* -1, or the status to end with at once. */
+static int read_words(int argc, char *const argv[], struct words *w)
+{
+	bool options = true;
+
+	for (int i = 1; i < argc; i++) {
+		if (options && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")))
+			return usage(stdout, 0);
+		if (options && !strcmp(argv[i], "--force"))
+			w->flags |= HUTCH_COMMIT_FORCE;
+		else if (options && !strcmp(argv[i], "--keep"))
+			w->keep = true;
+		else if (options && !strcmp(argv[i], "--"))
+			options = false;
+		else if (options && argv[i][0] == '-')
+			return usage(stderr, CLI_USAGE);
+		else if (!w->where)
+			w->where = argv[i];
+		else if (!(w->paths[w->count++] = clean(argv[i])))
+			return cli_nomem();
+	}
+	return w->where ? -1 : usage(stderr, CLI_USAGE);
+}
+
 int commit_command(int argc, char *const argv[])
 {
-	const char *where = NULL, **paths = calloc((size_t)argc + 1, sizeof *paths);
+	struct words w = { .paths = calloc((size_t)argc + 1, sizeof *w.paths) };
 	struct hutch_error e = { 0 };
 	hutch_changes *c = NULL;
-	unsigned flags = 0;
-	bool keep = false, words = false;
-	size_t count = 0;
 	int status;
 
-	if (!paths)
+	if (!w.paths)
 		return cli_nomem();
-	for (int i = 1; i < argc; i++) {
-		if (!words && (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")))
-			return free(paths), usage(stdout, 0);
-		if (!words && !strcmp(argv[i], "--force"))
-			flags |= HUTCH_COMMIT_FORCE;
-		else if (!words && !strcmp(argv[i], "--keep"))
-			keep = true;
-		else if (!words && !strcmp(argv[i], "--"))
-			words = true;
-		else if (!words && argv[i][0] == '-')
-			return free(paths), usage(stderr, CLI_USAGE);
-		else if (!where)
-			where = argv[i];
-		else if (!(paths[count++] = clean(argv[i])))
-			return free(paths), cli_nomem();
-	}
-	if (!where)
-		status = usage(stderr, CLI_USAGE);
-	else if (hutch_changes_open(where, &c, &e) < 0)
+	status = read_words(argc, argv, &w);
+	if (status < 0 && hutch_changes_open(w.where, &c, &e) < 0)
 		status = cli_error(&e);
-	else
-		status = commit_all(c, count ? paths : NULL, flags, keep);
+	else if (status < 0)
+		status = commit_all(c, w.count ? w.paths : NULL, w.flags, w.keep);
 	hutch_changes_free(c);
-	for (size_t i = 0; i < count; i++)
-		free((char *)(uintptr_t)paths[i]);
-	free(paths);
+	for (size_t i = 0; i < w.count; i++)
+		free((char *)(uintptr_t)w.paths[i]);
+	free(w.paths);
 	return status;
 }

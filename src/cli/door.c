@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/base.h"
 #include "cli/cli.h"
 #include "preload/preload.h"
 #include "sys/sys.h"
@@ -139,35 +140,25 @@ static int split_command(struct door *d, int argc, char *const argv[])
 
 /* ---- the start ---- */
 
-static char *pair(const char *name, const char *value, const char *more)
+static char **environment(const struct door *d, struct arena *a)
 {
-	size_t size = strlen(name) + strlen(value) + (more ? strlen(more) : 0) + 3;
-	char *s = malloc(size);
-
-	if (s)
-		snprintf(s, size, "%s=%s%s%s", name, value, more ? ":" : "", more ? more : "");
-	return s;
-}
-
-static char **environment(const struct door *d)
-{
+	const char *more = getenv("LD_PRELOAD");
 	size_t n = 0, at = 0;
-	char number[16];
 
 	while (environ[n])
 		n++;
-	char **v = calloc(n + 4, sizeof *v);
-	for (size_t i = 0; v && i < n; i++) {
+	char **v = arena_alloc(a, (n + 4) * sizeof *v);
+	if (!v)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
 		if (strncmp(environ[i], "LD_PRELOAD=", 11) && strncmp(environ[i], "HUTCH_", 6))
 			v[at++] = environ[i];
 	}
-	if (!v || !(v[at++] = pair("LD_PRELOAD", d->library, getenv("LD_PRELOAD"))))
-		return NULL;
-	snprintf(number, sizeof number, "%d", d->words);
-	v[at++] = pair(PRELOAD_WORDS, number, NULL);
-	snprintf(number, sizeof number, "%d", d->ack[1]);
-	v[at++] = pair(PRELOAD_ACK, number, NULL);
-	return v[at - 2] && v[at - 1] ? v : NULL;
+	v[at] = arena_printf(a, "LD_PRELOAD=%s%s%s", d->library, more ? ":" : "", more ? more : "");
+	v[at + 1] = arena_printf(a, "%s=%d", PRELOAD_WORDS, d->words);
+	v[at + 2] = arena_printf(a, "%s=%d", PRELOAD_ACK, d->ack[1]);
+	v[at + 3] = NULL;
+	return v[at] && v[at + 1] && v[at + 2] ? v : NULL;
 }
 
 static void program(struct door *d, char **env, pid_t parent) __attribute__((noreturn));
@@ -187,7 +178,7 @@ static void program(struct door *d, char **env, pid_t parent)
 	_exit(HUTCH_EXIT_NOT_EXEC);
 }
 
-static int start(struct door *d)
+static int start_with(struct door *d, struct arena *a)
 {
 	struct hutch_error e = { 0 };
 	pid_t parent = getpid();
@@ -198,7 +189,7 @@ static int start(struct door *d)
 		return say("making a pipe", NULL, strerror(errno));
 	if ((d->signals = watch_signals(&e)) < 0)
 		return cli_error(&e);
-	if (!(env = environment(d)))
+	if (!(env = environment(d, a)))
 		return cli_nomem();
 	fflush(NULL);
 	d->pid = fork();
@@ -210,6 +201,17 @@ static int start(struct door *d)
 	close(d->failed[1]);
 	close(d->words);
 	return 0;
+}
+
+static int start(struct door *d)
+{
+	struct arena a;
+	int status;
+
+	arena_init(&a);
+	status = start_with(d, &a);
+	arena_done(&a);
+	return status;
 }
 
 /* ---- until the library has spoken, and until the end ---- */

@@ -12,7 +12,7 @@
 
 #define FILE_MAX (4u << 20)  /* beyond, and beyond EDITS_MAX, a file is said to differ, or shown as wholly replaced */
 #define EDITS_MAX 1500
-#define CONTEXT 3
+#define CONTEXT ((size_t)3)
 
 struct line { const char *s; size_t len; uint64_t hash; };
 struct side { struct line *lines; size_t count; };
@@ -44,7 +44,7 @@ static bool split(const char *s, size_t len, struct side *out)
 
 static bool same(const struct line *x, const struct line *y)
 {
-	return x->hash == y->hash && x->len == y->len && !memcmp(x->s, y->s, x->len);
+	return x->hash == y->hash && x->len == y->len && (x->len == 0 || !memcmp(x->s, y->s, x->len));
 }
 
 static void push(struct edits *e, char what, size_t a, size_t b)

@@ -76,11 +76,12 @@ int host_probe_threads(struct host *h, struct hutch_error *e)
 {
 	const struct timespec pause = { 0, 2000000 };
 	int several = has_threads();
-	DIR *dir = several == 0 ? NULL : opendir("/proc/self/task");
+	DIR *dir;
 
 	h->threads = 1;
 	if (several == 0)
 		return 0;
+	dir = opendir("/proc/self/task");
 	if (!dir)
 		return error_set(e, ERR_HOST_PROBE, errno, "open", "/proc/self/task", "caller");
 	/* A thread is born with all signals blocked, for a moment. */

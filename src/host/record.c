@@ -419,7 +419,7 @@ static bool read_cgroup(struct host *h, char *line)
 	struct host_cgroup *g = name ? cgroup_named(h, name) : NULL;
 	uint64_t n;
 
-	if (!g || !parent || !read_unsigned(version, 10, 2, &n) || !n)
+	if (!g || !version || !parent || !read_unsigned(version, 10, 2, &n) || !n)
 		return false;
 	g->version = (unsigned)n;
 	host_unescape(parent);

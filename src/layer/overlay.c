@@ -260,8 +260,8 @@ const struct host_file *root_lookup(struct build *b, const char *path)
 	return b->host->lookup(b->host, p->rootfs, path);
 }
 
-/* Topmost first, as the kernel wants them; *top is the topmost one's file. NULL = error. */
-static const char *const *root_lowers(struct build *b, const struct host_file **top)
+/* Topmost first, as the kernel wants them. NULL = error. */
+static const char *const *root_lowers(struct build *b)
 {
 	const struct policy *p = b->policy;
 	const char **lowers = arena_alloc(b->plan->arena, (p->layer_count + 1) * sizeof *lowers);
@@ -280,8 +280,6 @@ static const char *const *root_lowers(struct build *b, const struct host_file **
 			return NULL;
 		}
 		lowers[i] = f->real;
-		if (i == 0)
-			*top = f;
 	}
 	return lowers;
 }
@@ -306,16 +304,15 @@ int overlay_root_compile(struct build *b, const struct view *v, const char *cove
 	const struct policy *p = b->policy;
 	const char *origin = p->origin[p->layer_count ? KEY_LAYER : KEY_ROOTFS_ACCESS];
 	size_t count = p->layer_count + 1;
-	const struct host_file *top = NULL;
 	const char *const *lowers;
 	int pair = -1;
 	struct op *op;
 
 	if (!cover)
 		return error_set(b->error, ERR_MOUNT_ROOT, 0, NULL, "(no free directory to build at)", origin);
-	if (need_overlay(b, p->rootfs, origin) < 0 || check_upper(b, v) < 0 || !(lowers = root_lowers(b, &top)) || root_submounts(b, lowers, count) < 0)
+	if (need_overlay(b, p->rootfs, origin) < 0 || check_upper(b, v) < 0 || !(lowers = root_lowers(b)) || root_submounts(b, lowers, count) < 0)
 		return -1;
-	if (p->rootfs_cow && (store(b) < 0 || (pair = new_pair(b, lowers, count, top, "/")) < 0))
+	if (p->rootfs_cow && (store(b) < 0 || (pair = new_pair(b, lowers, count, b->host->lookup(b->host, NULL, lowers[0]), "/")) < 0))
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		if (lower(b, lowers[i], b->host->lookup(b->host, NULL, lowers[i]), origin) < 0)

@@ -191,7 +191,7 @@ int hutch_enter(const hutch_policy *p, struct hutch_error *e)
 	if (r == 0)
 		r = n.plan->plan.mode == PLAN_ENTER ? enter_child(&n, e) : enter_here(&n, e);
 	if (r == 0)
-		return 0; /* the plan stays: the environment's strings live in it */
+		return 0; /* the plan stays, as environ does, whose strings live in it: NOLINT(clang-analyzer-unix.Malloc) */
 	free(n.environment);
 	hutch_plan_free(n.plan);
 	return -1;
@@ -199,7 +199,7 @@ int hutch_enter(const hutch_policy *p, struct hutch_error *e)
 
 char *hutch_enter_text(const hutch_policy *p, bool json, struct hutch_error *e)
 {
-	struct hutch_plan *plan;
+	struct hutch_plan *plan = NULL;
 	struct hutch_error own;
 	char *text;
 

@@ -159,7 +159,8 @@ int hutch_worker_call(hutch_worker *w, uint32_t tag, const void *data, size_t le
 	struct hutch_error own;
 	int r;
 
-	e = e ? e : &own;
+	if (!e)
+		e = &own;
 	reply->len = 0;
 	reply->fd_count = 0;
 	/* What the caller did wrong is no reason to end the worker. */

@@ -93,8 +93,9 @@ static int make_file(struct entry *n)
 			continue;
 		if (n->fd < 0)
 			return n->fd;
-		int r = flock(n->fd, LOCK_EX | LOCK_NB) < 0 || fstat(n->fd, &st) < 0 ? -errno : 0;
-		if (r == 0 && st.st_nlink > 0)
+		bool locked = flock(n->fd, LOCK_EX | LOCK_NB) == 0 && fstat(n->fd, &st) == 0;
+		int r = locked ? 0 : -errno;
+		if (locked && st.st_nlink > 0)
 			return 0;
 		unlinkat(n->dir, n->name, 0);
 		close(n->fd);
