@@ -58,6 +58,14 @@ def named_parent(s):
         os.rmdir(parent)
 
 
+def other_numbers(s):
+    """A manager in another pid namespace would take another process by our number: it isn't asked, and the run refused."""
+    need_systemd()
+    r, err = record(s, ["unshare", "-pf", "--mount-proc"], LIMITS, ["echo", "ran"])
+    assert r.returncode == 125 and not r.stdout and "another pid namespace" in err, (r.stdout, err)
+    assert wait_until(lambda: not ours()), ours()
+
+
 def plan(s):
     """The plan names the way."""
     need_systemd()
@@ -67,5 +75,5 @@ def plan(s):
 
 
 def cases(s):
-    for f in (scope_root, scope_user, delegated, named_parent, plan):
+    for f in (scope_root, scope_user, delegated, named_parent, other_numbers, plan):
         s.case("limits/" + f.__name__.replace("_", "-"), f, s)
