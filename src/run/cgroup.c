@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run/pressure.h"
 #include "run/run.h"
 #include "sys/sys.h"
 
@@ -406,6 +407,18 @@ static void keep(int64_t *out, int64_t n)
 		*out = n;
 }
 
+static void pressure_at(int fd, const char *file, int64_t *some, int64_t *full)
+{
+	char text[PRESSURE_TEXT_MAX];
+	struct hutch_pressure p;
+
+	if (read_at(fd, file, text, sizeof text) <= 0)
+		return; /* not there, or switched off: nothing is measured */
+	pressure_parse(text, &p);
+	keep(some, p.some_us);
+	keep(full, p.full_us);
+}
+
 static void usage_v2(int fd, struct hutch_report *out)
 {
 	char text[TEXT_MAX];
@@ -423,6 +436,9 @@ static void usage_v2(int fd, struct hutch_report *out)
 	}
 	keep(&out->pids_peak, number_at(fd, "pids.peak"));
 	keep(&out->pids_hits, named_at(fd, "pids.events", "max"));
+	pressure_at(fd, "cpu.pressure", &out->cpu_pressure_us, &out->cpu_pressure_full_us);
+	pressure_at(fd, "memory.pressure", &out->memory_pressure_us, &out->memory_pressure_full_us);
+	pressure_at(fd, "io.pressure", &out->io_pressure_us, &out->io_pressure_full_us);
 }
 
 static void usage_v1(const struct hutch_run *r, size_t i, struct hutch_report *out)

@@ -75,6 +75,7 @@ def numbers(s, c):
         assert r.p.stdout.readline() == b"ready\n"
         n = json.loads(tool(s, c, "stats", "n", "--json").out)
         assert n["source"] == {"cpu_us": "processes", "memory": "processes", "tasks": "processes"}, n
+        assert n["pressure"] == {"cpu": None, "memory": None, "io": None}, "nobody measures it: %s" % n
         assert 60 << 20 < n["memory"] < 120 << 20 and n["tasks"] == 2 and n["memory_limit"] is None, n
         text = tool(s, c, "stats", "n").out
         assert text.count("the processes added up") == 3, text
