@@ -41,12 +41,16 @@ HUTCH_API void hutch_entry_facts(const hutch_entry *n, struct hutch_facts *out);
 
 /* What it uses now. Numbers that nothing tells are -1. counted: by its own cgroup, exactly; else the processes that
  * /proc shows were added up, and what ended without being waited for is missing. */
+/* How long some, and all, of its processes waited for it, and how much of the last ten seconds, in hundredths of a
+ * percent. -1: the run has no cgroup of version 2, or the kernel doesn't measure. */
+struct hutch_pressure { int64_t some_us, full_us, some_avg10, full_avg10; };
 struct hutch_stats {
 	enum hutch_state state;
 	int64_t age_ms;
 	int64_t cpu_us, memory, tasks;               /* tasks: processes and threads, init included */
 	bool cpu_counted, memory_counted, tasks_counted;
 	int64_t memory_peak, memory_limit, tasks_limit; /* of the cgroup */
+	struct hutch_pressure cpu_pressure, memory_pressure, io_pressure;
 };
 HUTCH_API int hutch_entry_stats(hutch_entry *n, struct hutch_stats *out, struct hutch_error *e);
 

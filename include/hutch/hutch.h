@@ -117,6 +117,8 @@ struct hutch_report {
 	int64_t memory_peak, swap_peak, pids_peak; /* bytes, bytes, processes; without a cgroup: the greatest that was seen */
 	int64_t oom_kills, memory_hits, pids_hits; /* how often the limit was met */
 	int64_t throttled_periods, throttled_us;   /* by the limit of processors */
+	int64_t cpu_pressure_us, cpu_pressure_full_us, memory_pressure_us, memory_pressure_full_us, io_pressure_us, io_pressure_full_us;
+					      /* how long some (full: all) of it waited for that; cgroup of version 2 */
 	int64_t stdout_bytes, stderr_bytes;   /* through the launcher */
 	int32_t denied_call;                  /* number of the denied system call that ended it, -1 = none */
 	uint32_t denied_arch;                 /* its AUDIT_ARCH_* */

@@ -220,6 +220,32 @@ static int fill_list(int dir, struct list *l)
 	return r;
 }
 
+/* Before a run is put into the list. A living launcher's entry costs one look at its lock. */
+void entry_sweep(void)
+{
+	int dir = entry_directory(false, NULL, NULL), copy = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = copy < 0 ? NULL : fdopendir(copy);
+	struct dirent *item;
+
+	if (!d && copy >= 0)
+		close(copy);
+	for (size_t seen = 0; d && seen < ENTRIES_MOST && (item = readdir(d)); seen++) {
+		hutch_entry *n = policy_name_valid(item->d_name) ? entry_new() : NULL;
+		struct stat st;
+		if (!n)
+			continue;
+		copy_bounded(n->file, sizeof n->file, item->d_name);
+		n->fd = open_entry(dir, item->d_name, &st);
+		if (n->fd >= 0 && flock(n->fd, LOCK_EX | LOCK_NB) == 0)
+			clear_stale(dir, n);
+		hutch_entry_free(n);
+	}
+	if (d)
+		closedir(d);
+	if (dir >= 0)
+		close(dir);
+}
+
 int hutch_entry_list(hutch_entry ***out, size_t *count, size_t *doubtful, struct hutch_error *e)
 {
 	struct list l = { 0 };

@@ -59,8 +59,10 @@ void process_children(pid_t pid, bool (*f)(void *data, pid_t child), void *data)
 int entry_cgroup(const struct hutch_entry *n, size_t i);
 ssize_t entry_read(int dir, const char *file, char *text, size_t size);
 int entry_write(int dir, const char *file, const char *text); /* -errno */
-/* A dead launcher's cgroups are let go on, so that what is frozen in them can end. */
+/* A dead launcher's cgroups are let go on, so that what is frozen in them can end, and removed. */
 void entry_release(const struct entry_text *t);
+/* Clears away what dead launchers of this user left in the list. */
+void entry_sweep(void);
 int entry_frozen(const struct hutch_entry *n); /* 1, 0, -1 = no cgroup that could */
 int entry_set_frozen(const struct hutch_entry *n, bool freeze, struct hutch_error *e);
 

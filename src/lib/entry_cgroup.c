@@ -165,15 +165,52 @@ int hutch_entry_freeze(hutch_entry *n, bool freeze, struct hutch_error *e)
 	return entry_set_frozen(n, freeze, e);
 }
 
-/* The directory's lock is the launcher's, as that of the entry is. */
+/* Ours, of a launcher that is gone: the directory's lock is the launcher's, as that of the entry is. Descriptor with the
+ * lock, -1 = no. */
+static int open_dead(const char *path, unsigned version)
+{
+	int fd = open_own(path, version);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Thaws; was it frozen? */
+static bool let_go(int dir, unsigned version)
+{
+	bool stood = frozen_at(dir, version) == 1;
+
+	tell(dir, version, false);
+	return stood;
+}
+
+/* What is let go on takes a moment to die; what lives on by its own policy keeps its cgroup. */
+static void remove_dead(const char *path, bool patient)
+{
+	static const struct timespec pause = { 0, 2000000 };
+
+	for (int i = 0; rmdir(path) < 0 && errno == EBUSY && patient && i < 500; i++)
+		nanosleep(&pause, NULL);
+}
+
 void entry_release(const struct entry_text *t)
 {
+	int fds[ENTRY_CGROUPS];
+	bool stood = false;
+
+	/* All of them first: version 1 freezes in one hierarchy what keeps the directories of the others. */
 	for (size_t i = 0; i < t->cgroup_count; i++) {
-		int fd = open_own(t->cgroups[i].path, t->cgroups[i].version);
-		if (fd < 0)
+		fds[i] = open_dead(t->cgroups[i].path, t->cgroups[i].version);
+		if (fds[i] >= 0 && let_go(fds[i], t->cgroups[i].version))
+			stood = true;
+	}
+	for (size_t i = 0; i < t->cgroup_count; i++) {
+		if (fds[i] < 0)
 			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			tell(fd, t->cgroups[i].version, false);
-		close(fd);
+		remove_dead(t->cgroups[i].path, stood);
+		close(fds[i]);
 	}
 }

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run/pressure.h"
 #include "run/tally.h"
 
 static int64_t number_in(int dir, const char *file)
@@ -38,12 +39,22 @@ static void keep(int64_t *out, bool *counted, int64_t n)
 		*counted = true;
 }
 
+static void pressure_in(int dir, const char *file, struct hutch_pressure *out)
+{
+	char text[PRESSURE_TEXT_MAX];
+
+	if (entry_read(dir, file, text, sizeof text) > 0)
+		pressure_parse(text, out);
+}
 
 static void add_cgroup(int dir, unsigned version, struct hutch_stats *s)
 {
 	int64_t nanoseconds, limit;
 
 	if (version == 2) {
+		pressure_in(dir, "cpu.pressure", &s->cpu_pressure);
+		pressure_in(dir, "memory.pressure", &s->memory_pressure);
+		pressure_in(dir, "io.pressure", &s->io_pressure);
 		keep(&s->cpu_us, &s->cpu_counted, usage_usec(dir));
 		keep(&s->memory, &s->memory_counted, number_in(dir, "memory.current"));
 		keep(&s->memory_peak, NULL, number_in(dir, "memory.peak"));
@@ -106,7 +117,9 @@ static enum hutch_state state_of(const hutch_entry *n)
 
 int hutch_entry_stats(hutch_entry *n, struct hutch_stats *out, struct hutch_error *e)
 {
-	*out = (struct hutch_stats){ .cpu_us = -1, .memory = -1, .tasks = -1, .memory_peak = -1, .memory_limit = -1, .tasks_limit = -1 };
+	static const struct hutch_pressure unknown = { -1, -1, -1, -1 };
+
+	*out = (struct hutch_stats){ .cpu_pressure = unknown, .memory_pressure = unknown, .io_pressure = unknown, .cpu_us = -1, .memory = -1, .tasks = -1, .memory_peak = -1, .memory_limit = -1, .tasks_limit = -1 };
 	if (!process_lives(n->first))
 		return error_set(e, ERR_ENTRY_NONE, 0, NULL, n->file, NULL);
 	out->state = state_of(n);

@@ -74,6 +74,29 @@ static void number(struct text *t, const char *name, int64_t n)
 		text_printf(t, ",\"%s\":%lld", name, (long long)n);
 }
 
+static void percent(struct text *t, const char *name, int64_t hundredths)
+{
+	if (hundredths < 0)
+		text_printf(t, ",\"%s\":null", name);
+	else
+		text_printf(t, ",\"%s\":%lld.%02lld", name, (long long)(hundredths / 100), (long long)(hundredths % 100));
+}
+
+/* Percent of the last ten seconds, and all in all. null where nothing measures it. */
+static void pressure(struct text *t, const char *name, const struct hutch_pressure *p, bool first)
+{
+	text_printf(t, "%s\"%s\":", first ? "" : ",", name);
+	if (p->some_us < 0) {
+		text_printf(t, "null");
+		return;
+	}
+	text_printf(t, "{\"some_us\":%lld", (long long)p->some_us);
+	number(t, "full_us", p->full_us);
+	percent(t, "some_avg10", p->some_avg10);
+	percent(t, "full_avg10", p->full_avg10);
+	text_printf(t, "}");
+}
+
 static void object(struct text *t, const hutch_entry *n, const struct hutch_stats *s)
 {
 	text_printf(t, "{\"id\":");
@@ -89,6 +112,11 @@ static void object(struct text *t, const hutch_entry *n, const struct hutch_stat
 	number(t, "memory_limit", s->memory_limit);
 	number(t, "tasks", s->tasks);
 	number(t, "tasks_limit", s->tasks_limit);
+	text_printf(t, ",\"pressure\":{");
+	pressure(t, "cpu", &s->cpu_pressure, true);
+	pressure(t, "memory", &s->memory_pressure, false);
+	pressure(t, "io", &s->io_pressure, false);
+	text_printf(t, "}");
 	text_printf(t, ",\"source\":{\"cpu_us\":\"%s\",\"memory\":\"%s\",\"tasks\":\"%s\"},\"command\":[", source(s->cpu_counted), source(s->memory_counted),
 		    source(s->tasks_counted));
 	for (size_t i = 0; i < n->text.word_count; i++) {
@@ -96,6 +124,26 @@ static void object(struct text *t, const hutch_entry *n, const struct hutch_stat
 		text_json(t, n->text.words[i]);
 	}
 	text_printf(t, "]}");
+}
+
+static void pressure_line(struct text *t, const char *name, const struct hutch_pressure *p)
+{
+	if (p->some_us < 0)
+		return;
+	text_printf(t, "%s %lld.%02lld%%", name, (long long)(p->some_avg10 / 100), (long long)(p->some_avg10 % 100));
+	if (p->full_avg10 >= 0)
+		text_printf(t, " (all of it %lld.%02lld%%)", (long long)(p->full_avg10 / 100), (long long)(p->full_avg10 % 100));
+}
+
+static void pressures(struct text *t, const struct hutch_stats *s)
+{
+	if (s->cpu_pressure.some_us < 0 && s->memory_pressure.some_us < 0 && s->io_pressure.some_us < 0)
+		return;
+	text_printf(t, "  waited  ");
+	pressure_line(t, " for cpu", &s->cpu_pressure);
+	pressure_line(t, ", memory", &s->memory_pressure);
+	pressure_line(t, ", io", &s->io_pressure);
+	text_printf(t, " of the last 10 s\n");
 }
 
 static void lines(struct text *t, const hutch_entry *n, const struct hutch_stats *s)
@@ -120,6 +168,7 @@ static void lines(struct text *t, const hutch_entry *n, const struct hutch_stats
 	if (s->tasks_limit >= 0)
 		text_printf(t, ", limit %lld", (long long)s->tasks_limit);
 	text_printf(t, "\n");
+	pressures(t, s);
 }
 
 char *hutch_entry_text(hutch_entry *const *n, size_t count, bool single, bool json)

@@ -1,6 +1,7 @@
 /* Public plan: freeze, probe, compile; and spawn.
  * Runs in: parent. */
 #include "lib/compile.h"
+#include "lib/entry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -206,6 +207,8 @@ int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, 
 	r->given = fds;
 	r->given_count = count;
 	r->exempt = exempt;
+	if (plan->plan.listed || plan->policy.name)
+		entry_sweep(); /* before the name is taken: a frozen run whose launcher was killed stands still till then */
 	if (run_launch(&plan->plan, &plan->host, r, e) < 0) {
 		if (e->id == ERR_EXEC_FAILED || e->id == ERR_EXEC_NOT_FOUND)
 			host_explain_exec(plan->plan.exec_host_path ? plan->plan.exec_host_path : plan->plan.exec_path, e->errnum, e);

@@ -36,6 +36,7 @@ static const struct { const char *name; size_t at; } numbers[] = {
 	N(setup_us), N(setup_cpu_us), N(wall_us), N(user_us), N(system_us), N(tree_user_us), N(tree_system_us), N(cgroup_cpu_us), N(seen_cpu_us),
 	N(throttled_periods), N(throttled_us), N(max_rss_kib), N(memory_peak), N(swap_peak), N(oom_kills), N(pids_peak),
 	N(minor_faults), N(major_faults), N(voluntary_switches), N(involuntary_switches), N(read_bytes), N(write_bytes),
+	N(cpu_pressure_us), N(cpu_pressure_full_us), N(memory_pressure_us), N(memory_pressure_full_us), N(io_pressure_us), N(io_pressure_full_us),
 	N(stdout_bytes), N(stderr_bytes),
 #undef N
 };

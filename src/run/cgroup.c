@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "run/pressure.h"
 #include "run/run.h"
 #include "sys/sys.h"
 
@@ -86,9 +87,28 @@ static void thaw(int dir)
 		write_at(dir, "cgroup.freeze", "0");
 }
 
+static bool stands(int dir)
+{
+	char text[64];
+
+	return read_at(dir, "freezer.state", text, sizeof text) > 0 ? text[0] == 'F' : named_at(dir, "cgroup.events", "frozen") == 1;
+}
+
 /* ---- making ---- */
-/* What a killed launcher left: ours by name, and the lock that it held is free. With processes in it the
- * kernel keeps it. */
+/* Under its lock. What stands still can't notice that its launcher is gone: it is let go on, which is its end, and that
+ * takes a moment. With other processes in it the kernel keeps the directory: a run that outlives its launcher by its
+ * own policy. */
+static void sweep_one(int parent, const char *name, int dir)
+{
+	static const struct timespec pause = { 0, 2000000 };
+	int patience = stands(dir) ? 500 : 0;
+
+	thaw(dir);
+	while (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno == EBUSY && patience-- > 0)
+		nanosleep(&pause, NULL);
+}
+
+/* What a killed launcher left: ours by name, and the lock that it held is free. */
 static void sweep(int parent)
 {
 	int copy = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -107,10 +127,8 @@ static void sweep(int parent)
 		fd = openat(parent, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-			thaw(fd); /* what stands still can't notice that its launcher is gone */
-			unlinkat(parent, entry->d_name, AT_REMOVEDIR);
-		}
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			sweep_one(parent, entry->d_name, fd);
 		close(fd);
 	}
 	closedir(d);
@@ -179,7 +197,6 @@ static int make_one(struct hutch_run *r, const struct cgroup_dir *d, struct run_
 
 	if (parent < 0)
 		return fail(e, ERR_CGROUP_MAKE, errno, "open", d->parent, r->plan->policy->origin[KEY_CGROUP_PARENT]);
-	sweep(parent);
 	n = enable(r, d, parent, e);
 	if (n == 0) {
 		int made = make_locked(parent, d->parent, out);
@@ -216,12 +233,25 @@ static int write_limits(struct hutch_run *r, struct hutch_error *e)
 	return 0;
 }
 
+/* The freezer of version 1 comes last in a plan: what stands in it keeps the directories of the others. */
+static void sweep_all(const struct plan *p)
+{
+	for (size_t i = p->cgroup_count; i-- > 0;) {
+		int parent = open(p->cgroups[i].parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (parent < 0)
+			continue; /* said when it is to be used */
+		sweep(parent);
+		close(parent);
+	}
+}
+
 int cgroup_make(struct hutch_run *r, struct hutch_error *e)
 {
 	const struct plan *p = r->plan;
 
 	if (!p->cgroup_count || p->cgroup_manager)
 		return 0;
+	sweep_all(p);
 	for (size_t i = 0; i < p->cgroup_count; i++) {
 		if (make_one(r, &p->cgroups[i], &r->cgroups[i], e) < 0)
 			return -1;
@@ -377,6 +407,18 @@ static void keep(int64_t *out, int64_t n)
 		*out = n;
 }
 
+static void pressure_at(int fd, const char *file, int64_t *some, int64_t *full)
+{
+	char text[PRESSURE_TEXT_MAX];
+	struct hutch_pressure p;
+
+	if (read_at(fd, file, text, sizeof text) <= 0)
+		return; /* not there, or switched off: nothing is measured */
+	pressure_parse(text, &p);
+	keep(some, p.some_us);
+	keep(full, p.full_us);
+}
+
 static void usage_v2(int fd, struct hutch_report *out)
 {
 	char text[TEXT_MAX];
@@ -394,6 +436,9 @@ static void usage_v2(int fd, struct hutch_report *out)
 	}
 	keep(&out->pids_peak, number_at(fd, "pids.peak"));
 	keep(&out->pids_hits, named_at(fd, "pids.events", "max"));
+	pressure_at(fd, "cpu.pressure", &out->cpu_pressure_us, &out->cpu_pressure_full_us);
+	pressure_at(fd, "memory.pressure", &out->memory_pressure_us, &out->memory_pressure_full_us);
+	pressure_at(fd, "io.pressure", &out->io_pressure_us, &out->io_pressure_full_us);
 }
 
 static void usage_v1(const struct hutch_run *r, size_t i, struct hutch_report *out)

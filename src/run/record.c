@@ -14,7 +14,8 @@ void report_clear(struct hutch_report *p)
 		.setup_cpu_us = -1, .tree_user_us = -1, .tree_system_us = -1, .minor_faults = -1, .major_faults = -1, .voluntary_switches = -1,
 		.involuntary_switches = -1, .read_bytes = -1, .write_bytes = -1, .cgroup_cpu_us = -1, .seen_cpu_us = -1, .memory_peak = -1, .swap_peak = -1,
 		.pids_peak = -1, .oom_kills = -1, .memory_hits = -1, .pids_hits = -1, .throttled_periods = -1, .throttled_us = -1,
-		.stdout_bytes = -1, .stderr_bytes = -1, .denied_call = -1,
+		.cpu_pressure_us = -1, .cpu_pressure_full_us = -1, .memory_pressure_us = -1, .memory_pressure_full_us = -1, .io_pressure_us = -1,
+		.io_pressure_full_us = -1, .stdout_bytes = -1, .stderr_bytes = -1, .denied_call = -1,
 	};
 }
 

@@ -225,14 +225,38 @@ static int settle_in(sd_bus *bus, const char *unit, uint32_t pid)
 	return settle(scope, pid);
 }
 
+/* Numbers of processes mean nothing to a manager in another pid namespace, whose bus is shown here: it would take a
+ * process that isn't ours. The bus tells under which number it knows us. */
+static int same_numbers(sd_bus *bus)
+{
+	sd_bus_error e = SD_BUS_ERROR_NULL;
+	sd_bus_message *reply = NULL;
+	const char *name;
+	uint32_t pid = 0;
+	int r = sd_bus_get_unique_name(bus, &name);
+
+	if (r >= 0)
+		r = sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "GetConnectionUnixProcessID",
+				       &e, &reply, "s", name);
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "u", &pid);
+	if (r < 0)
+		return fail_bus("asking the bus for our process id", &e, r);
+	sd_bus_message_unref(reply);
+	sd_bus_error_free(&e);
+	return pid == (uint32_t)getpid() ? 0 : fail("starting the scope", "the manager is in another pid namespace than hutch");
+}
+
 static int run(sd_bus *bus, uint32_t pid)
 {
 	sd_bus_error e = SD_BUS_ERROR_NULL;
 	sd_bus_message *reply = NULL;
 	struct job job = { 0 };
 	char unit[128];
-	int r;
+	int r = same_numbers(bus);
 
+	if (r != 0)
+		return r;
 	snprintf(unit, sizeof unit, "hutch-%u-%llx.scope", pid, (unsigned long long)now_us());
 	/* Before the call, or a fast job's end would be missed. */
 	r = sd_bus_match_signal(bus, NULL, SERVICE, MANAGER, "JobRemoved", on_removed, &job);

@@ -219,6 +219,9 @@ class Suite:
             sys.exit(1)
         self.hutch = shutil.copy(hutch, os.path.join(self.bin, "hutch"))
         os.chmod(self.hutch, 0o755)
+        scope = os.path.join(os.path.dirname(hutch), "hutch-scope")
+        if os.path.exists(scope):                       # found beside the command only
+            shutil.copy(scope, self.bin)
         self.mask_tmp()
         built = os.environ.get("HUTCH_TEST_INSIDE")     # a compiler takes half a minute in an interpreted machine
         self.inside = shutil.copy(built, self.bin) if built else \

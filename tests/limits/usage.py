@@ -56,7 +56,8 @@ def unknown(s, p):
     """What nobody counts is null, and a limit that wasn't set isn't there."""
     _, rec = p.run(["--cgroup=no"] if p.exact else [], ["exit", 0], preset=None)
     assert rec["limits"] == {}, rec["limits"]
-    for name in ("cgroup_cpu_us", "memory_peak", "swap_peak", "pids_peak", "oom_kills", "throttled_us", "stdout_bytes", "stderr_bytes", "seen_cpu_us"):
+    for name in ("cgroup_cpu_us", "memory_peak", "swap_peak", "pids_peak", "oom_kills", "throttled_us", "stdout_bytes", "stderr_bytes", "seen_cpu_us",
+                 "cpu_pressure_us", "memory_pressure_us", "io_pressure_full_us"):
         assert rec[name] is None, (name, rec[name])
 
 

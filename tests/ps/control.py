@@ -6,7 +6,7 @@ import re
 import time
 
 from harness import wait_until, with_tag
-from runs import Started, alive, counter, entry_file, listed, tool
+from runs import PURE_V2, Started, alive, counter, entry_file, listed, tool
 
 SLEEP = ["sleep", "60"]
 HOLD = "import sys,signal,time\nx=bytearray(%d<<20)\nfor i in range(0,len(x),4096): x[i]=1\nprint('ready',flush=True)\ntime.sleep(60)"
@@ -75,6 +75,7 @@ def numbers(s, c):
         assert r.p.stdout.readline() == b"ready\n"
         n = json.loads(tool(s, c, "stats", "n", "--json").out)
         assert n["source"] == {"cpu_us": "processes", "memory": "processes", "tasks": "processes"}, n
+        assert n["pressure"] == {"cpu": None, "memory": None, "io": None}, "nobody measures it: %s" % n
         assert 60 << 20 < n["memory"] < 120 << 20 and n["tasks"] == 2 and n["memory_limit"] is None, n
         text = tool(s, c, "stats", "n").out
         assert text.count("the processes added up") == 3, text
@@ -125,14 +126,33 @@ def freeze_time(s, c):
     with Started(s, c, ["--wall-time=1s"] + s.cgroups.options(c), SLEEP, name="t") as r:
         tool(s, c, "freeze", "t")
         assert r.wait(6) == 137
-    with Started(s, c, s.cgroups.options(c), SLEEP, name="t") as r:
-        tool(s, c, "freeze", "t")
-        r.p.kill()
-        r.p.wait()
-        time.sleep(0.2)
-        assert alive(r.pid), "control: what stands still can't follow"
-        listed(s, c)
-        assert wait_until(lambda: not alive(r.pid)), "it stands still for ever"
+
+
+def freeze_left(s, c):
+    """The launcher of a frozen run is killed: the next run, or the next look at the list, leaves nothing of it."""
+    ways = (([], lambda opts: listed(s, c)),
+            ([], lambda opts: s.run(c, ["--name=t"], ["true"])),                      # by the list: the same name again
+            ([], lambda opts: s.run(c, [], ["true"])),
+            (["--pidns=host", "--proc=bind"], lambda opts: s.run(c, [], ["true"])),
+            ([], lambda opts: os.unlink(entry_file(c, "t")) or s.run(c, opts, ["true"])))   # by the cgroup alone
+    for i, (more, then) in enumerate(ways):
+        opts, tag = s.cgroups.options(c), "tag-%d-%d" % (os.getpid(), time.monotonic_ns())
+        if PURE_V2 and not c.root and i == 4:
+            continue      # a scope has no parent that a later run would look into; systemd removes it
+        with Started(s, c, [*opts, *more, "--env=TAG=" + tag], ["sh", "-c", "sleep 60 & sleep 61"], name="t") as r:
+            assert wait_until(lambda: len(with_tag("TAG=" + tag)) >= 3), "control: its processes are seen"
+            tool(s, c, "freeze", "t")
+            r.p.kill()
+            r.p.wait()
+            time.sleep(0.2)
+            if not PURE_V2:      # there it dies at once
+                assert alive(r.pid) and len(with_tag("TAG=" + tag)) >= 3, "control: what stands still can't follow"
+                assert s.cgroups.left(), "control: its cgroups are seen"
+            then(opts)
+            assert wait_until(lambda: not alive(r.pid) and not with_tag("TAG=" + tag)), (i, "it stands still for ever")
+            # The last who look may be a moment earlier than the kernel.
+            assert wait_until(lambda: not s.cgroups.left()), (i, s.cgroups.left())
+            assert not os.path.exists(entry_file(c, "t")), "its entry is still there"
 
 
 FORKS = """
@@ -207,7 +227,7 @@ def update_memory(s, c):
 def update_wrong(s, c):
     with Started(s, c, s.cgroups.options(c), SLEEP, name="w") as r:
         for word, code in (("memory=1", "E0101"), ("pids=x", "E0101"), ("wall-time=5", "E0880"), ("ro=/", "E0880"), ("nothing=1", "E0100"),
-                           ("cpuset-cpus=0", "E0877"), ("memory-high=5M", "E0877")):
+                           ("cgroup-set=hugetlb.2MB.max=0", "E0877"), *(() if PURE_V2 else (("cpuset-cpus=0", "E0877"), ("memory-high=5M", "E0877")))):
             e = tool(s, c, "update", "w", word, expect=125).err
             assert code in e, (word, e)
         assert r.now()["tasks_limit"] is None, "a refused update changed something"
@@ -216,23 +236,24 @@ def update_wrong(s, c):
 def cgroup_lie(s, c):
     """An entry that names another run's cgroup, or one that isn't ours: nothing is written there."""
     with Started(s, c, s.cgroups.options(c), SLEEP, name="a") as a, Started(s, c, s.cgroups.options(c), SLEEP, name="b") as b:
+        line, state, kind = ("^cgroup2 .*$", "cgroup.freeze", "cgroup2") if PURE_V2 else ("^cgroup1 .*/freezer/.*$", "freezer.state", "cgroup1")
         with open(entry_file(c, "b")) as f:
-            theirs = re.findall("^cgroup1 .*/freezer/.*$", f.read(), re.M)[0]
+            theirs = re.findall(line, f.read(), re.M)[0]
         path = entry_file(c, "a")
         with open(path) as f:
             true = f.read()
         aside = os.path.join(s.scratch, "hutch-fake")
         os.mkdir(aside)
-        with open(os.path.join(aside, "freezer.state"), "w") as f:
+        with open(os.path.join(aside, state), "w") as f:
             f.write("untouched")
         top = theirs.rsplit("/", 1)[0]
-        for lie in (theirs, top, "cgroup1 " + aside, "cgroup1 /sys/fs/cgroup/freezer", "cgroup2 /sys/fs/cgroup/unified"):
+        for lie in (theirs, top, kind + " " + aside, "cgroup1 /sys/fs/cgroup/freezer", "cgroup2 /sys/fs/cgroup" + ("" if PURE_V2 else "/unified")):
             with open(path, "r+") as f:
                 f.truncate(0)
-                f.write(re.sub("^cgroup1 .*/freezer/.*$", lie, true, flags=re.M))
+                f.write(re.sub(line, lie, true, flags=re.M))
             assert "E0877" in tool(s, c, "freeze", "a", expect=125).err, lie
             assert b.now()["state"] == "running" and a.now()["state"] == "running", lie
-        with open(os.path.join(aside, "freezer.state")) as f:
+        with open(os.path.join(aside, state)) as f:
             assert f.read() == "untouched"
         with open(path, "r+") as f:
             f.truncate(0)
@@ -243,5 +264,5 @@ def cgroup_lie(s, c):
 
 
 def cases(s, c, who):
-    for f in (term, kill, kill_hostpid, stopped, numbers, watch, usage, freeze, freeze_time, update_pids, update_memory, update_wrong, cgroup_lie):
+    for f in (term, kill, kill_hostpid, stopped, numbers, watch, usage, freeze, freeze_time, freeze_left, update_pids, update_memory, update_wrong, cgroup_lie):
         s.case("%s/%s" % (who, f.__name__), f, s, c)

@@ -1,6 +1,7 @@
 """Shared by the ps suite: started runs, the commands that look at them, cgroups of the suite's own.
 Runs in: the test process."""
 import fcntl
+import glob
 import json
 import os
 import signal
@@ -9,12 +10,14 @@ import time
 
 from harness import Skip, wait_until
 
-V1 = "/sys/fs/cgroup"
-CONTROLLERS = ("memory", "pids", "cpu", "cpuacct", "freezer")
+TOP = "/sys/fs/cgroup"
+PURE_V2 = os.path.exists(TOP + "/cgroup.controllers")
+# Directories below TOP, one for each hierarchy.
+HIERARCHIES = ("",) if PURE_V2 else ("memory", "pids", "cpu", "cpuacct", "freezer")
 
 
 class Cgroups:
-    """One top cgroup in each hierarchy of version 1, the ordinary user's to fill; never another one is touched."""
+    """One top cgroup in each hierarchy, of version 1 the ordinary user's to fill; never another one is touched."""
 
     def __init__(self, suite):
         self.name = "hutch-test-%d-%x" % (os.getpid(), time.monotonic_ns())
@@ -23,8 +26,8 @@ class Cgroups:
 
     def __enter__(self):
         try:
-            for controller in CONTROLLERS if os.geteuid() == 0 else ():
-                path = os.path.join(V1, controller, self.name)
+            for hierarchy in HIERARCHIES if os.geteuid() == 0 else ():
+                path = os.path.join(TOP, hierarchy, self.name)
                 os.mkdir(path)
                 self.made.append(path)
                 # As a launcher does: an empty directory of such a name without a lock is swept by other runs.
@@ -38,10 +41,11 @@ class Cgroups:
         """After a case that failed: what stands still can't end, and keeps every one of its cgroups."""
         for path in self.made:
             for below in os.listdir(path):
-                state = os.path.join(path, below, "freezer.state")
-                if os.path.exists(state):
-                    with open(state, "w") as f:
-                        f.write("THAWED")
+                for name, word in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
+                    state = os.path.join(path, below, name)
+                    if os.path.exists(state):
+                        with open(state, "w") as f:
+                            f.write(word)
 
     def __exit__(self, *_):
         self.thaw()
@@ -65,11 +69,28 @@ class Cgroups:
 
     def options(self, c):
         if not self.made:
-            raise Skip("no cgroups of version 1 that this suite could make")
-        for path in self.made:
+            raise Skip("no cgroups that this suite could make")
+        if PURE_V2 and not c.root:
+            return self.scope(c)
+        for path in self.made if not PURE_V2 else ():
             for name in (".", "cgroup.procs"):
                 os.chown(os.path.join(path, name), c.uid, c.gid)
         return ["--cgroup=yes", "--cgroup-parent=/" + self.name]
+
+    def scope(self, c):
+        """Version 2 lets a user move nothing into a cgroup from outside of what is delegated: their manager does."""
+        bus, shown = "/run/user/%d/bus" % c.uid, os.path.join(c.runtime, "bus")
+        if not os.path.exists(bus):
+            raise Skip("no user manager of systemd here")
+        if not os.path.lexists(shown):
+            os.symlink(bus, shown)
+        return ["--cgroup=yes"]
+
+    def left(self):
+        """Cgroups of runs that are there now."""
+        places = self.made or []
+        found = [os.path.join(p, d) for p in places for d in os.listdir(p) if os.path.isdir(os.path.join(p, d))]
+        return found + (glob.glob(TOP + "/**/hutch-*.scope", recursive=True) if PURE_V2 else [])
 
 
 def tool(s, c, *words, env=None, expect=0, cwd=None):

@@ -3,6 +3,7 @@
 #include "host_fixture.h"
 
 #include "policy/policy.h"
+#include "run/pressure.h"
 #include "run/tally.h"
 
 /* Freezes one line of a policy; 0 or the error's number. */
@@ -45,6 +46,22 @@ static void values(void **state)
 	assert_int_equal(freeze_line(f, &p, "stdout", "out.txt"), 0);
 	assert_string_equal(p.stdout_file, "/out.txt");
 	assert_true(freeze_line(f, &p, "pids", "9") == 0 && !p.denied_kill && !p.limits_prefer && p.grace_ms == 0);
+}
+
+static void pressure(void **state)
+{
+	struct hutch_pressure p;
+
+	(void)state;
+	pressure_parse("some avg10=1.23 avg60=0.50 avg300=0.00 total=4567\nfull avg10=0.07 avg60=0.00 avg300=0.00 total=89\n", &p);
+	assert_true(p.some_us == 4567 && p.full_us == 89 && p.some_avg10 == 123 && p.full_avg10 == 7);
+	/* Before Linux 5.13 cpu.pressure has one line. */
+	pressure_parse("some avg10=100.00 avg60=0.00 avg300=0.00 total=1\n", &p);
+	assert_true(p.some_us == 1 && p.full_us == -1 && p.some_avg10 == 10000 && p.full_avg10 == -1);
+	pressure_parse("", &p);
+	assert_true(p.some_us == -1 && p.full_us == -1 && p.some_avg10 == -1);
+	pressure_parse("some avg10=x total=\nfull total=5\n", &p);
+	assert_true(p.some_us == -1 && p.some_avg10 == -1 && p.full_us == 5 && p.full_avg10 == -1);
 }
 
 static void bad_values(void **state)
@@ -166,7 +183,7 @@ static void own_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(values), TEST(bad_values), TEST(hybrid), TEST(out_of_sight), TEST(named_parent), TEST(process_texts), TEST(own_process),
+		TEST(values), TEST(bad_values), TEST(pressure), TEST(hybrid), TEST(out_of_sight), TEST(named_parent), TEST(process_texts), TEST(own_process),
 	};
 
 	return cmocka_run_group_tests_name("limits", tests, NULL, NULL);

@@ -58,6 +58,44 @@ def named_parent(s):
         os.rmdir(parent)
 
 
+BUSY = ["sh", "-c", "(while :; do :; done) & (while :; do :; done) & sleep 2"]
+
+
+def pressure(s):
+    """Two that work on one processor wait for it, and the record and hutch stats tell; one that is idle doesn't."""
+    parent = "/sys/fs/cgroup/test-parent"
+    os.mkdir(parent)
+    try:
+        for cmd, low, high in ((BUSY, 200000, 1 << 40), (["sleep", "1"], 0, 150000)):
+            path = os.path.join(s.scratch, "record")
+            p = subprocess.Popen([s.hutch, "run", "--name=pressed", "--cgroup=yes", "--cgroup-parent=/test-parent", "--report", path, "--", *cmd])
+            assert wait_until(lambda: subprocess.run([s.hutch, "stats", "pressed"], capture_output=True).returncode == 0, 20)
+            stats = [s.hutch, "stats", "pressed"]
+            # The cgroup's files are the oracle.
+            run = glob.glob(parent + "/hutch-*")[0]
+            with open(run + "/cpu.pressure") as f:
+                before = int(f.readline().rsplit("=", 1)[1])
+            seen = json.loads(subprocess.run([*stats, "--json"], stdout=subprocess.PIPE, check=True).stdout)["pressure"]
+            assert "waited   for cpu" in subprocess.run(stats, stdout=subprocess.PIPE, check=True, text=True).stdout
+            p.wait(60)
+            with open(path) as f:
+                rec = json.load(f)
+            assert before <= seen["cpu"]["some_us"] <= rec["cpu_pressure_us"], (before, seen, rec)
+            assert low <= rec["cpu_pressure_us"] < high, rec
+            assert 0 <= seen["cpu"]["some_avg10"] <= 100 and set(seen) == {"cpu", "memory", "io"}, seen
+            assert rec["memory_pressure_us"] is not None and rec["io_pressure_full_us"] is not None, rec
+    finally:
+        os.rmdir(parent)
+
+
+def other_numbers(s):
+    """A manager in another pid namespace would take another process by our number: it isn't asked, and the run refused."""
+    need_systemd()
+    r, err = record(s, ["unshare", "-pf", "--mount-proc"], LIMITS, ["echo", "ran"])
+    assert r.returncode == 125 and not r.stdout and "another pid namespace" in err, (r.stdout, err)
+    assert wait_until(lambda: not ours()), ours()
+
+
 def plan(s):
     """The plan names the way."""
     need_systemd()
@@ -67,5 +105,5 @@ def plan(s):
 
 
 def cases(s):
-    for f in (scope_root, scope_user, delegated, named_parent, plan):
+    for f in (scope_root, scope_user, delegated, named_parent, pressure, other_numbers, plan):
         s.case("limits/" + f.__name__.replace("_", "-"), f, s)
