@@ -42,26 +42,13 @@ struct walk {
 };
 
 /* ---- one component of the live file system ---- */
-/* statx(2): the C libraries' headers disagree on who declares it. */
-struct u_statx {
-	uint32_t mask, blksize;
-	uint64_t attributes;
-	uint32_t nlink, uid, gid;
-	uint16_t mode, spare0;
-	uint64_t ino, size, blocks, attributes_mask;
-	struct { int64_t sec; uint32_t nsec; int32_t spare; } times[4];
-	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-	uint64_t spare1[14];
-};
-#define U_STATX_BASIC 0x7ffu
-
 /* An automount point must be mounted now, or the launch would find another file than the plan: statx does
  * that, lstat doesn't. */
 static int ask(const char *path, int flags, struct host_file *f)
 {
 	struct u_statx x;
 	struct stat s;
-	long r = SYS5(SYS_statx, AT_FDCWD, path, flags, U_STATX_BASIC, &x);
+	int r = sys_statx(path, flags, U_STATX_BASIC, &x);
 
 	if (r == 0) {
 		f->mode = x.mode;

@@ -72,21 +72,6 @@ static int mounts_read(struct host *h)
 	return 0;
 }
 
-static const char *const *submounts(struct host *h, const char *path)
-{
-	struct mounts *m = h->mount_data;
-	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path), n = 0;
-
-	if (m->live && !m->read && mounts_read(h) != 0)
-		return NULL;
-	const char **list = arena_alloc(h->arena, (m->count + 1) * sizeof *list);
-
-	for (size_t i = 0; list && i < m->count; i++)
-		if (strncmp(m->paths[i], path, len) == 0 && (m->paths[i][len] == '\0' || m->paths[i][len] == '/'))
-			list[n++] = m->paths[i];
-	return list;
-}
-
 /* What is mounted on this beginning of the path, in mount x; mounts may be stacked. */
 static const struct mount *step(struct host *h, const struct mount *x, const char *path, size_t len)
 {
@@ -101,6 +86,38 @@ static const struct mount *step(struct host *h, const struct mount *x, const cha
 	}
 }
 
+/* The mount that a canonical path lies in. */
+static const struct mount *mount_of(struct host *h, const char *path)
+{
+	const struct mount *x = ((struct mounts *)h->mount_data)->root;
+
+	for (size_t n = 1; path[n - 1]; n++) {
+		if (path[n] == '/' || !path[n])
+			x = step(h, x, path, n);
+	}
+	return x;
+}
+
+static const char *const *submounts(struct host *h, const char *path)
+{
+	struct mounts *m = h->mount_data;
+	size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path), n = 0;
+
+	if (m->live && !m->read && mounts_read(h) != 0)
+		return NULL;
+	const char **list = arena_alloc(h->arena, (m->count + 1) * sizeof *list);
+
+	for (size_t i = 0; list && i < m->count; i++) {
+		const char *at = m->paths[i];
+		if (strncmp(at, path, len) != 0 || (at[len] != '\0' && at[len] != '/'))
+			continue;
+		/* One that a later mount hides can't be reached. */
+		if (!m->root || strcmp(mount_of(h, at)->place, at) == 0)
+			list[n++] = at;
+	}
+	return list;
+}
+
 static const char *locate(struct host *h, const char *path)
 {
 	struct mounts *m = h->mount_data;
@@ -109,12 +126,7 @@ static const char *locate(struct host *h, const char *path)
 		return NULL;
 	if (!m->root) /* a recorded host, or one without /proc: the names are all that is known */
 		return arena_printf(h->arena, "?:%s", strcmp(path, "/") ? path : "");
-	const struct mount *x = m->root;
-
-	for (size_t n = 1; path[n - 1]; n++) {
-		if (path[n] == '/' || !path[n])
-			x = step(h, x, path, n);
-	}
+	const struct mount *x = mount_of(h, path);
 	const char *rest = !strcmp(x->place, "/") ? path : path + strlen(x->place);
 
 	return arena_printf(h->arena, "%s%s", x->location, strcmp(rest, "/") ? rest : "");

@@ -42,6 +42,8 @@ int view_aliases(struct build *b, struct view *v);
 size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */
 /* Deepest entry at or above an inside path that decides what is there; NULL = only the empty root. */
 const struct view_entry *view_find(const struct view *v, const char *path);
+/* Where a path inside leads through the links that hutch itself makes. NULL = out of memory. */
+const char *view_through_links(struct build *b, const struct view *v, const char *path);
 /* Host path of an inside path, NULL if it isn't shown from the host. */
 const char *view_host_path(struct build *b, const struct view *v, const char *inside);
 bool path_below(const char *path, const char *ancestor);      /* at or below */

@@ -1,29 +1,17 @@
 /* The view turned into mount operations, parents first, in a root that only we can reach.
  * Runs in: parent. PURE. */
-#include "layer/layer.h"
+#include "layer/mount.h"
 
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-
-#include "sys/uapi.h"
-
-#define ATTR_BASE (U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV)
 
 struct place {
 	const struct view_entry *under; /* what decides the parent directory; NULL = our own root */
 	bool own;                       /* the parent is a fresh file system of ours: create freely */
 };
 
-struct emit {
-	struct build *b;
-	const struct view *v;
-	struct table made;              /* what exists in our own file systems, and directories that are pinned */
-	bool whole_tree;                /* the root is a bound tree: rootfs, host-root */
-	bool grouped;                   /* what is read-only in our own root gets its attributes in one call */
-};
-
-static struct op *emit_op(struct emit *m, enum op_kind k, const char *path, const char *origin)
+struct op *mount_op(struct emit *m, enum op_kind k, const char *path, const char *origin)
 {
 	/* Destinations are relative to the new root, which is the working directory while we build. */
 	return build_op(m->b, SECTION_MOUNT, k, path && path[0] == '/' && path[1] ? path + 1 : path, origin);
@@ -38,34 +26,34 @@ static struct place place_of(const struct emit *m, const char *dst)
 	return (struct place){ under, under->kind == VIEW_TMPFS || (under->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL) };
 }
 
-static bool is_made(const struct emit *m, const char *path)
+bool mount_is_made(const struct emit *m, const char *path)
 {
 	return table_find(&m->made, path, strlen(path)) != NULL;
 }
 
-static int note_made(struct emit *m, const char *path)
+int mount_note_made(struct emit *m, const char *path)
 {
 	return table_put(&m->made, m->b->plan->arena, path, strlen(path), 1) ? 0 : error_nomem(m->b->error);
 }
 
-static int make_dir(struct emit *m, const char *dir, unsigned mode, const char *origin)
+int mount_make_dir(struct emit *m, const char *dir, unsigned mode, const char *origin)
 {
 	struct op *op;
 
-	if (is_made(m, dir))
+	if (mount_is_made(m, dir))
 		return 0;
-	op = emit_op(m, OP_MKDIR, dir, origin);
+	op = mount_op(m, OP_MKDIR, dir, origin);
 	if (!op)
 		return -1;
 	op->number[0] = mode;
-	return note_made(m, dir);
+	return mount_note_made(m, dir);
 }
 
-static int make_file(struct emit *m, const char *path, const char *origin)
+int mount_make_file(struct emit *m, const char *path, const char *origin)
 {
-	if (is_made(m, path))
+	if (mount_is_made(m, path))
 		return 0;
-	return emit_op(m, OP_MKFILE, path, origin) ? note_made(m, path) : -1;
+	return mount_op(m, OP_MKFILE, path, origin) ? mount_note_made(m, path) : -1;
 }
 
 /* Every missing directory above dst, within our own file system only. */
@@ -77,7 +65,7 @@ static int make_parents(struct emit *m, const char *dst, const struct place *p, 
 		const char *dir = arena_strndup(m->b->plan->arena, dst, (size_t)(s - dst));
 		if (!dir)
 			return error_nomem(m->b->error);
-		if (make_dir(m, dir, 0755, origin) < 0)
+		if (mount_make_dir(m, dir, 0755, origin) < 0)
 			return -1;
 	}
 	return 0;
@@ -149,9 +137,9 @@ static int pin_parents(struct emit *m, const struct view_entry *e, const struct 
 		struct op *op;
 		if (!dir)
 			return error_nomem(m->b->error);
-		if (is_made(m, dir))
+		if (mount_is_made(m, dir))
 			continue;
-		if (note_made(m, dir) < 0 || !(op = emit_op(m, OP_PIN, dir, e->origin)))
+		if (mount_note_made(m, dir) < 0 || !(op = mount_op(m, OP_PIN, dir, e->origin)))
 			return -1;
 		op->flags = OPF_WALK;
 	}
@@ -159,7 +147,7 @@ static int pin_parents(struct emit *m, const struct view_entry *e, const struct 
 }
 
 /* 1 = the mount point is ready, 0 = skip */
-static int prepare_point(struct emit *m, const struct view_entry *e, bool directory, uint32_t *walk)
+int mount_prepare(struct emit *m, const struct view_entry *e, bool directory, uint32_t *walk)
 {
 	struct place p = place_of(m, e->dst);
 
@@ -172,8 +160,8 @@ static int prepare_point(struct emit *m, const struct view_entry *e, bool direct
 	if (make_parents(m, e->dst, &p, e->origin) < 0)
 		return -1;
 	if (directory)
-		return make_dir(m, e->dst, 0755, e->origin) < 0 ? -1 : 1;
-	return make_file(m, e->dst, e->origin) < 0 ? -1 : 1;
+		return mount_make_dir(m, e->dst, 0755, e->origin) < 0 ? -1 : 1;
+	return mount_make_file(m, e->dst, e->origin) < 0 ? -1 : 1;
 }
 
 /* Root's sandboxes run as another id: the files of the caller must look like the program's own. */
@@ -222,19 +210,40 @@ static int bind_source(struct emit *m, const struct view_entry *e, struct op *op
 	return 0;
 }
 
-/* Without mount_setattr (before 5.12) the read-only flag is set mount by mount. */
-static int classic_submounts(struct emit *m, const struct view_entry *e, uint32_t attr, uint32_t walk)
+/* How attributes are set: before 5.12 by mount(2), after a mount has its place. */
+uint32_t mount_classic(const struct emit *m)
 {
-	const char *const *sub = m->b->host->submounts(m->b->host, e->src);
+	return m->b->host->mount_setattr ? 0 : OPF_CLASSIC;
+}
+
+/* Before 5.12: a user can't bind a mount without the locked ones on it; it brings them along, and each gets its flags in its
+ * place. Where none is known, one that has come since makes the bind fail, and nothing is shown without its flags. */
+uint32_t mount_recursive(const struct emit *m, const char *src)
+{
+	const char *const *sub;
+
+	if (!mount_classic(m))
+		return OPF_RECURSIVE;
+	sub = m->b->host->submounts(m->b->host, src);
+	for (; sub && *sub; sub++)
+		if (strcmp(*sub, src) != 0)
+			return OPF_RECURSIVE;
+	return 0;
+}
+
+/* What is mounted below a source gets the flags mount by mount, in its place: by its name on the host another could be meant. */
+int mount_classic_below(struct emit *m, const char *src, const char *dst, uint32_t attr, const char *origin)
+{
+	const char *const *sub = mount_classic(m) ? m->b->host->submounts(m->b->host, src) : NULL;
+	size_t skip = strcmp(src, "/") ? strlen(src) : 0;
 
 	for (; sub && *sub; sub++) {
-		if (!strcmp(*sub, e->src))
+		if (!strcmp(*sub, src))
 			continue;
-		struct op *op = emit_op(m, OP_BIND, arena_printf(m->b->plan->arena, "%s%s", e->dst, *sub + strlen(e->src)), e->origin);
+		struct op *op = mount_op(m, OP_ATTR, arena_printf(m->b->plan->arena, "%s%s", dst, *sub + skip), origin);
 		if (!op || !op->path)
 			return error_nomem(m->b->error);
-		op->flags = OPF_CLASSIC | OPF_WALK | OPF_NOVERIFY | walk;
-		op->path2 = *sub;
+		op->flags = OPF_CLASSIC | OPF_WALK;
 		op->attr_set = attr;
 	}
 	return 0;
@@ -260,26 +269,24 @@ static bool is_grouped(const struct emit *m, const struct view_entry *e)
 static int emit_bind(struct emit *m, const struct view_entry *e)
 {
 	uint32_t walk, attr = ATTR_BASE | (e->rw ? 0 : U_MOUNT_ATTR_RDONLY) | (e->noexec ? U_MOUNT_ATTR_NOEXEC : 0);
-	int ready = prepare_point(m, e, !e->file, &walk);
+	int ready = mount_prepare(m, e, !e->file, &walk);
 	struct op *op;
 
 	if (ready <= 0)
 		return ready;
 	if (e->cow)
 		return overlay_compile(m->b, m->v, e, walk);
-	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
+	if (!(op = mount_op(m, OP_BIND, e->dst, e->origin)))
 		return -1;
-	op->flags = walk | (e->file ? 0 : OPF_RECURSIVE);
+	op->flags = walk | mount_classic(m) | (e->file ? 0 : mount_recursive(m, e->src));
 	op->attr_set = attr;
 	if (is_grouped(m, e)) {
 		op->flags |= OPF_GROUP;
 		op->attr_set = 0;
 	}
-	if (!m->b->host->mount_setattr)
-		op->flags = (op->flags & ~OPF_RECURSIVE) | OPF_CLASSIC;
 	if (bind_source(m, e, op) < 0)
 		return -1;
-	if (!m->b->host->mount_setattr && !e->file && classic_submounts(m, e, attr, walk) < 0)
+	if (!e->file && mount_classic_below(m, e->src, e->dst, attr, e->origin) < 0)
 		return -1;
 	return build_row(m->b, ROW_ENFORCED, e->dst, e->rw ? "read-write" : "read-only",
 			 e->noexec ? (e->rw ? "read-write, noexec" : "read-only, noexec") : e->rw ? "read-write" : "read-only",
@@ -288,7 +295,7 @@ static int emit_bind(struct emit *m, const struct view_entry *e)
 			 (op->flags & OPF_OPENED) ? "owner shown as the program's (idmapped)" : NULL, e->origin);
 }
 
-static const char *tmpfs_options(struct build *b, const struct view_entry *e, unsigned mode)
+const char *mount_tmpfs_options(struct build *b, const struct view_entry *e, unsigned mode)
 {
 	return arena_printf(b->plan->arena, "mode=%o,size=%llu,nr_inodes=%llu", mode,
 			    (unsigned long long)(e && e->size ? e->size : b->policy->tmp_size),
@@ -298,16 +305,16 @@ static const char *tmpfs_options(struct build *b, const struct view_entry *e, un
 static int emit_tmpfs(struct emit *m, const struct view_entry *e)
 {
 	uint32_t walk;
-	int ready = prepare_point(m, e, true, &walk);
+	int ready = mount_prepare(m, e, true, &walk);
 	struct op *op;
 
 	if (ready <= 0)
 		return ready;
-	if (!(op = emit_op(m, OP_TMPFS, e->dst, e->origin)))
+	if (!(op = mount_op(m, OP_TMPFS, e->dst, e->origin)))
 		return -1;
 	op->flags = walk;
 	op->attr_set = ATTR_BASE | (e->noexec ? U_MOUNT_ATTR_NOEXEC : 0);
-	op->data = tmpfs_options(m->b, e, e->mode);
+	op->data = mount_tmpfs_options(m->b, e, e->mode);
 	if (!op->data)
 		return error_nomem(m->b->error);
 	return build_row(m->b, ROW_ENFORCED, e->dst, "private", op->data, "tmpfs", NULL, e->origin);
@@ -331,7 +338,7 @@ static int emit_dir(struct emit *m, const struct view_entry *e)
 {
 	int ready = creatable(m, e);
 
-	return ready <= 0 ? ready : make_dir(m, e->dst, e->mode ? e->mode : 0755, e->origin);
+	return ready <= 0 ? ready : mount_make_dir(m, e->dst, e->mode ? e->mode : 0755, e->origin);
 }
 
 static int emit_symlink(struct emit *m, const struct view_entry *e)
@@ -341,7 +348,7 @@ static int emit_symlink(struct emit *m, const struct view_entry *e)
 
 	if (ready <= 0)
 		return ready;
-	op = emit_op(m, OP_SYMLINK, e->dst, e->origin);
+	op = mount_op(m, OP_SYMLINK, e->dst, e->origin);
 	if (op)
 		op->path2 = e->src;
 	return op ? 0 : -1;
@@ -379,7 +386,7 @@ static int emit_data(struct emit *m, const struct view_entry *e)
 		error_set(m->b->error, ERR_MOUNT_POINT, 0, NULL, e->dst, e->origin);
 		return error_detail(m->b->error, "file content needs a root of hutch's own: not with rootfs or host-root; use ro = SRC:DST");
 	}
-	op = emit_op(m, e->kind == VIEW_FD ? OP_WRITE_FD : OP_WRITE, path, e->origin);
+	op = mount_op(m, e->kind == VIEW_FD ? OP_WRITE_FD : OP_WRITE, path, e->origin);
 	if (!op)
 		return -1;
 	op->number[0] = e->mode;
@@ -389,12 +396,12 @@ static int emit_data(struct emit *m, const struct view_entry *e)
 	op->data_len = e->data_len;
 	if (!walk)
 		return 0;
-	if (!(op = emit_op(m, OP_OVERMOUNT, e->dst, e->origin)))
+	if (!(op = mount_op(m, OP_OVERMOUNT, e->dst, e->origin)))
 		return -1;
 	op->path2 = path;
-	op->flags = OPF_WALK;
+	op->flags = OPF_WALK | mount_classic(m);
 	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_RDONLY;
-	return emit_op(m, OP_UNLINK, path, e->origin) ? 0 : -1;
+	return mount_op(m, OP_UNLINK, path, e->origin) ? 0 : -1;
 }
 
 /* Is the thing to hide a directory? */
@@ -419,203 +426,11 @@ static int emit_mask(struct emit *m, const struct view_entry *e)
 	directory = S_ISDIR(f->mode);
 	if (pin_parents(m, e, &p) < 0)
 		return -1;
-	op = emit_op(m, directory ? OP_MASK_DIR : OP_MASK_FILE, e->dst, e->origin);
+	op = mount_op(m, directory ? OP_MASK_DIR : OP_MASK_FILE, e->dst, e->origin);
 	if (!op)
 		return -1;
-	op->flags = OPF_WALK;
+	op->flags = OPF_WALK | mount_classic(m);
 	return build_row(m->b, ROW_ENFORCED, e->dst, "hidden", "hidden", directory ? "empty read-only tmpfs" : "empty unreadable file", NULL, e->origin);
-}
-
-static int emit_link(struct emit *m, const char *text, const char *dst)
-{
-	struct op *op;
-
-	if (is_made(m, dst))
-		return 0;
-	if (note_made(m, dst) < 0 || !(op = emit_op(m, OP_SYMLINK, dst, "default")))
-		return -1;
-	op->path2 = text;
-	return 0;
-}
-
-static const char *const nodes[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty" };
-
-/* What /dev holds besides mounts: made while the root may still be written to. */
-static int dev_points(struct emit *m, const struct view_entry *e)
-{
-	static const char *const links[][2] = {
-		{ "/proc/self/fd", "/dev/fd" }, { "/proc/self/fd/0", "/dev/stdin" }, { "/proc/self/fd/1", "/dev/stdout" },
-		{ "/proc/self/fd/2", "/dev/stderr" }, { "pts/ptmx", "/dev/ptmx" },
-	};
-
-	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
-		if (make_file(m, nodes[i], e->origin) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < COUNT_OF(links); i++) {
-		if (emit_link(m, links[i][0], links[i][1]) < 0)
-			return -1;
-	}
-	return make_dir(m, "/dev/pts", 0755, e->origin) < 0 || make_dir(m, "/dev/shm", 0755, e->origin) < 0 ? -1 : 0;
-}
-
-static int dev_mounts(struct emit *m, const struct view_entry *e)
-{
-	struct op *op;
-
-	for (size_t i = 0; i < COUNT_OF(nodes); i++) {
-		if (!(op = emit_op(m, OP_BIND, nodes[i], e->origin)))
-			return -1;
-		op->path2 = nodes[i];
-		op->flags = OPF_NODE;
-	}
-	if (!emit_op(m, OP_DEVPTS, "/dev/pts", e->origin) || !(op = emit_op(m, OP_TMPFS, "/dev/shm", e->origin)))
-		return -1;
-	op->attr_set = ATTR_BASE;
-	op->data = tmpfs_options(m->b, NULL, 01777);
-	return op->data ? 0 : error_nomem(m->b->error);
-}
-
-static int emit_dev(struct emit *m, const struct view_entry *e)
-{
-	uint32_t walk;
-	int ready = prepare_point(m, e, true, &walk);
-	struct op *op;
-
-	if (ready <= 0)
-		return ready;
-	if (m->b->policy->dev == DEV_HOST) {
-		if (!(op = emit_op(m, OP_BIND, "/dev", e->origin)))
-			return -1;
-		op->path2 = "/dev";
-		op->flags = OPF_RECURSIVE | OPF_NOVERIFY | walk;
-		op->attr_set = U_MOUNT_ATTR_NOSUID;
-		return build_row(m->b, ROW_OPEN, "/dev", "host", "host", "bind mount", "the caller's devices are reachable", e->origin);
-	}
-	/* In our own root /dev is a plain directory of it; in a given tree it needs a file system of its own. */
-	if (walk) {
-		if (!(op = emit_op(m, OP_TMPFS, "/dev", e->origin)))
-			return -1;
-		op->flags = walk;
-		op->attr_set = U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NOEXEC;
-		op->data = "mode=755,size=64k,nr_inodes=64";
-	}
-	if (dev_points(m, e) < 0 || dev_mounts(m, e) < 0)
-		return -1;
-	return build_row(m->b, ROW_ENFORCED, "/dev", "minimal", "null zero full random urandom tty, own pts and shm", "device binds, devpts, tmpfs", NULL, e->origin);
-}
-
-/* Keys have no namespace of their own: procfs lists the user's on the host by name. */
-static int hide_keys(struct emit *m, const struct view_entry *e)
-{
-	static const char *const lists[] = { "/proc/keys", "/proc/key-users" };
-
-	/* A kernel with keys has both. */
-	for (size_t i = 0; i < COUNT_OF(lists) && !m->b->host->peek(m->b->host, lists[0])->errnum; i++) {
-		struct op *op;
-		if (!(op = emit_op(m, OP_BIND, lists[i], e->origin)))
-			return -1;
-		op->path2 = "/dev/null";
-		op->flags = OPF_NODE;
-		if (m->grouped)
-			continue; /* closed by nodev, with the root's other read-only mounts */
-		if (!(op = emit_op(m, OP_ATTR, lists[i], e->origin)))
-			return -1;
-		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
-		op->flags = m->b->host->mount_setattr ? 0 : OPF_CLASSIC;
-	}
-	return 0;
-}
-
-/* Rungs: fresh, bound (shared pid namespace only), synthetic, none. */
-static int emit_proc(struct emit *m, const struct view_entry *e)
-{
-	static const char *const hide[] = { "off", "noaccess", "invisible", NULL, "ptraceable" };
-	const struct policy *p = m->b->policy;
-	enum ns_how pid = p->ns[NS_PID].how;
-	/* A joined pid namespace belongs to another user namespace, whose procfs only root may mount. */
-	bool pidns = pid == NS_NEW || (pid == NS_JOIN && !m->b->plan->userns_new);
-	bool fresh = p->proc == PROC_NEW || (p->proc == PROC_AUTO && m->b->host->proc_mountable && pidns);
-	bool bind = !fresh && (p->proc == PROC_BIND || (p->proc == PROC_AUTO && pid == NS_HOST));
-	uint32_t walk;
-	int ready;
-	struct op *op;
-
-	if (p->proc == PROC_BIND && pid != NS_HOST)
-		return error_set(m->b->error, ERR_NS_CONFLICT, 0, NULL, "proc = bind and a pid namespace that isn't the caller's: it would show the host's processes", e->origin);
-	if (p->proc == PROC_NEW && !m->b->host->proc_mountable)
-		return error_set(m->b->error, ERR_MOUNT_PROC, 1, "mount", "/proc", e->origin);
-	ready = prepare_point(m, e, true, &walk);
-	if (ready <= 0)
-		return ready;
-	if (bind) {
-		if (!(op = emit_op(m, OP_PROC_BIND, "/proc", e->origin)))
-			return -1;
-		op->flags = walk | OPF_RECURSIVE;
-		op->attr_set = p->host_root ? 0 : ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
-		return build_row(m->b, ROW_WEAKER, "/proc", "auto", "the host's, read-only", "bind mount", "the pid namespace is shared", e->origin);
-	}
-	if (fresh) {
-		if (!(op = emit_op(m, OP_PROC, "/proc", e->origin)))
-			return -1;
-		op->flags = walk;
-		/* Read-only as a whole: no sysctl, trigger or attribute can be written, whoever owns it. */
-		op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
-		op->data = !p->hidepid && !p->proc_subset_pid ? "" :
-			arena_printf(m->b->plan->arena, "hidepid=%s%s", hide[p->hidepid], p->proc_subset_pid ? ",subset=pid" : "");
-		if (!p->proc_subset_pid && hide_keys(m, e) < 0)
-			return -1;
-		return build_row(m->b, ROW_ENFORCED, "/proc", "auto", p->proc_subset_pid ? "own processes only" : "fresh, read-only", "procfs of the new pid namespace", NULL, e->origin);
-	}
-	if (!(op = emit_op(m, OP_TMPFS, "/proc", e->origin)))
-		return -1;
-	op->flags = walk;
-	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC;
-	op->data = "mode=755,size=64k,nr_inodes=64";
-	static const char *const copied[] = { "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/uptime", "/proc/loadavg", "/proc/filesystems", "/proc/version" };
-	for (size_t i = 0; i < COUNT_OF(copied); i++) {
-		struct op *copy = emit_op(m, OP_COPY, copied[i], e->origin);
-		if (!copy)
-			return -1;
-		copy->path2 = copied[i];
-		copy->number[0] = 0444;
-	}
-	if (!(op = emit_op(m, OP_ATTR, "/proc", e->origin)))
-		return -1;
-	op->flags = OPF_WALK;
-	op->attr_set = U_MOUNT_ATTR_RDONLY;
-	return build_row(m->b, ROW_WEAKER, "/proc", "auto", "synthetic: a few information files, no processes", "tmpfs",
-			 pidns ? "masked parts of the surroundings' /proc forbid a fresh one" : "the joined pid namespace belongs to others", e->origin);
-}
-
-static int emit_sys(struct emit *m, const struct view_entry *e)
-{
-	uint32_t walk;
-	int ready = prepare_point(m, e, true, &walk);
-	struct op *op;
-
-	if (ready <= 0)
-		return ready;
-	if (!(op = emit_op(m, OP_SYSFS_BIND, "/sys", e->origin)))
-		return -1;
-	op->flags = OPF_RECURSIVE | walk;
-	op->attr_set = ATTR_BASE | U_MOUNT_ATTR_NOEXEC | U_MOUNT_ATTR_RDONLY;
-	return build_row(m->b, ROW_OPEN, "/sys", "ro", "the host's, read-only", "bind mount", NULL, e->origin);
-}
-
-static int emit_device(struct emit *m, const struct view_entry *e)
-{
-	uint32_t walk;
-	int ready = prepare_point(m, e, false, &walk);
-	struct op *op;
-
-	if (ready <= 0)
-		return ready;
-	if (!(op = emit_op(m, OP_BIND, e->dst, e->origin)))
-		return -1;
-	op->path2 = e->src;
-	op->flags = walk | OPF_NODE;
-	return build_row(m->b, ROW_OPEN, e->dst, "device", "the host's device", "bind mount", NULL, e->origin);
 }
 
 static int emit_entry(struct emit *m, const struct view_entry *e)
@@ -628,10 +443,10 @@ static int emit_entry(struct emit *m, const struct view_entry *e)
 	case VIEW_DATA:
 	case VIEW_FD: return emit_data(m, e);
 	case VIEW_MASK: return emit_mask(m, e);
-	case VIEW_DEVICE: return emit_device(m, e);
-	case VIEW_PROC: return emit_proc(m, e);
-	case VIEW_DEV: return emit_dev(m, e);
-	case VIEW_SYS: return emit_sys(m, e);
+	case VIEW_DEVICE: return mount_device(m, e);
+	case VIEW_PROC: return mount_proc(m, e);
+	case VIEW_DEV: return mount_dev(m, e);
+	case VIEW_SYS: return mount_sys(m, e);
 	}
 	return 0;
 }
@@ -658,7 +473,7 @@ static int emit_root(struct emit *m)
 {
 	struct build *b = m->b;
 	const char *tree = b->policy->host_root ? "/" : b->policy->rootfs;
-	struct op *op = emit_op(m, OP_PRIVATE, "/", "default");
+	struct op *op = mount_op(m, OP_PRIVATE, "/", "default");
 	const char *at;
 
 	if (!op)
@@ -726,14 +541,14 @@ static int early_point(struct emit *m, const struct view_entry *e)
 
 	if (!in_root(m, e->dst))
 		return 0;
-	if (prepare_point(m, e, e->kind == VIEW_DEVICE || e->kind == VIEW_BIND ? !e->file : true, &walk) < 0)
+	if (mount_prepare(m, e, e->kind == VIEW_DEVICE || e->kind == VIEW_BIND ? !e->file : true, &walk) < 0)
 		return -1;
-	return e->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL ? dev_points(m, e) : 0;
+	return e->kind == VIEW_DEV && m->b->policy->dev == DEV_MINIMAL ? mount_dev_points(m, e) : 0;
 }
 
 static int close_root(struct emit *m)
 {
-	struct op *op = emit_op(m, OP_ATTR, ".", "default");
+	struct op *op = mount_op(m, OP_ATTR, ".", "default");
 
 	if (!op)
 		return -1;

@@ -109,11 +109,42 @@ static int detached_source(struct child *c, const struct op *op)
 	return tree < 0 ? -1 : tree;
 }
 
-/* mount(2): the flags of the source that are locked must be repeated, or the kernel refuses the remount. */
+/* What is mounted at the descriptor gets the attributes; closes it. The flags of the source that are locked must be
+ * repeated, or the kernel refuses the remount. */
+static int remount_classic(struct child *c, const struct op *op, int at, uint32_t attr)
+{
+	struct statfs s = { 0 };
+	char path[32];
+	int r = (int)SYS2(SYS_fstatfs, at, &s);
+
+	sys_fd_path(path, at);
+	if (r >= 0)
+		r = sys_mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | classic_flags(attr) | ((unsigned long)s.f_flags & (OTHER_MS | MS_NOATIME | MS_NODIRATIME | MS_RELATIME)), NULL);
+	sys_close(at);
+	return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTR, r, "mount", NULL) : 0;
+}
+
+/* A detached tree gets its attributes and its place; where only mount(2) can set them, in the other order. Closes it. */
+static int attach_with(struct child *c, const struct op *op, int tree, uint32_t attr)
+{
+	struct op with = *op;
+	int r;
+
+	with.attr_set = attr;
+	r = op->flags & OPF_CLASSIC ? 0 : set_attr(tree, &with);
+	if (r < 0)
+		return child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", op->path2);
+	r = attach(c, op, tree);
+	sys_close(tree);
+	if (r < 0 || !(op->flags & OPF_CLASSIC))
+		return r;
+	r = destination(op);
+	return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTACH, r, "openat2", NULL) : remount_classic(c, op, r, attr);
+}
+
 static int bind_classic(struct child *c, const struct op *op)
 {
 	char path[32];
-	struct statfs s = { 0 };
 	int to = destination(op), r;
 
 	if (to < 0)
@@ -126,14 +157,7 @@ static int bind_classic(struct child *c, const struct op *op)
 	to = destination(op);
 	if (to < 0)
 		return child_fail(c, op, ERR_MOUNT_ATTACH, to, "openat2", NULL);
-	if (check_source(c, op, to) < 0)
-		return -1;
-	r = (int)SYS2(SYS_fstatfs, to, &s);
-	sys_fd_path(path, to);
-	if (r >= 0)
-		r = sys_mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | classic_flags(op->attr_set) | ((unsigned long)s.f_flags & (OTHER_MS | MS_NOATIME | MS_NODIRATIME | MS_RELATIME)), NULL);
-	sys_close(to);
-	return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTR, r, "mount", NULL) : 0;
+	return check_source(c, op, to) < 0 ? -1 : remount_classic(c, op, to, op->attr_set);
 }
 
 static int bind_node(struct child *c, const struct op *op)
@@ -395,36 +419,28 @@ int child_op_ATTR(struct child *c, const struct op *op)
 	struct u_mount_attr a = { .attr_set = op->attr_set, .attr_clr = op->attr_clr };
 	int r, at;
 
-	if (op->flags & OPF_CLASSIC) {
-		r = sys_mount(NULL, op->path, NULL, MS_REMOUNT | MS_BIND | classic_flags(op->attr_set), NULL);
-		return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTR, r, "mount", NULL) : 0;
-	}
-	if (!(op->flags & OPF_WALK)) {
+	if (!(op->flags & (OPF_WALK | OPF_CLASSIC))) {
 		r = sys_mount_setattr(AT_FDCWD, op->path, op->flags & OPF_RECURSIVE ? U_AT_RECURSIVE : 0, &a);
 		return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", NULL) : 0;
 	}
 	at = destination(op);
-	r = at < 0 ? at : set_attr(at, op);
-	if (at >= 0)
-		sys_close(at);
+	if (at < 0)
+		return child_fail(c, op, ERR_MOUNT_ATTR, at, "openat2", NULL);
+	if (op->flags & OPF_CLASSIC)
+		return remount_classic(c, op, at, op->attr_set);
+	r = set_attr(at, op);
+	sys_close(at);
 	return r < 0 ? child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", NULL) : 0;
 }
 
 /* The cover comes from our own root: an unreadable file or an empty directory that is read-only for good. */
 static int cover_with(struct child *c, const struct op *op, const char *name)
 {
-	struct op cover = *op;
-	int tree = sys_open_tree(AT_FDCWD, name, U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC), r;
+	int tree = sys_open_tree(AT_FDCWD, name, U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC);
 
 	if (tree < 0)
 		return child_fail(c, op, ERR_MOUNT_CREATE, tree, "open_tree", name);
-	cover.attr_set = op->attr_set | U_MOUNT_ATTR_RDONLY | U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV | U_MOUNT_ATTR_NOEXEC;
-	r = set_attr(tree, &cover);
-	if (r < 0)
-		return child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", name);
-	r = attach(c, op, tree);
-	sys_close(tree);
-	return r;
+	return attach_with(c, op, tree, op->attr_set | U_MOUNT_ATTR_RDONLY | U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV | U_MOUNT_ATTR_NOEXEC);
 }
 
 int child_op_OVERMOUNT(struct child *c, const struct op *op)
@@ -453,20 +469,13 @@ static int masking_tmpfs(struct child *c, const struct op *op)
 	return mnt < 0 ? -1 : mnt;
 }
 
+#define MASK_ATTR (U_MOUNT_ATTR_RDONLY | U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV | U_MOUNT_ATTR_NOEXEC)
+
 int child_op_MASK_DIR(struct child *c, const struct op *op)
 {
-	struct op ro = *op;
-	int mnt = masking_tmpfs(c, op), r;
+	int mnt = masking_tmpfs(c, op);
 
-	if (mnt < 0)
-		return -1;
-	ro.attr_set = U_MOUNT_ATTR_RDONLY;
-	r = set_attr(mnt, &ro);
-	if (r < 0)
-		return child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", NULL);
-	r = attach(c, op, mnt);
-	sys_close(mnt);
-	return r;
+	return mnt < 0 ? -1 : attach_with(c, op, mnt, MASK_ATTR);
 }
 
 /* Only a file can cover a file, and open_tree copies only from mounts of our own namespace: the little file
@@ -474,7 +483,6 @@ int child_op_MASK_DIR(struct child *c, const struct op *op)
 int child_op_MASK_FILE(struct child *c, const struct op *op)
 {
 	int mnt = masking_tmpfs(c, op), r, tree;
-	struct op ro = *op;
 
 	if (mnt < 0)
 		return -1;
@@ -490,13 +498,7 @@ int child_op_MASK_FILE(struct child *c, const struct op *op)
 	sys_close(mnt);
 	if (r < 0 || tree < 0)
 		return child_fail(c, op, ERR_MOUNT_CREATE, r < 0 ? r : tree, "open_tree", NULL);
-	ro.attr_set = U_MOUNT_ATTR_RDONLY | U_MOUNT_ATTR_NOSUID | U_MOUNT_ATTR_NODEV | U_MOUNT_ATTR_NOEXEC;
-	r = set_attr(tree, &ro);
-	if (r < 0)
-		return child_fail(c, op, ERR_MOUNT_ATTR, r, "mount_setattr", NULL);
-	r = attach(c, op, tree);
-	sys_close(tree);
-	return r;
+	return attach_with(c, op, tree, MASK_ATTR);
 }
 
 /* A directory bound onto itself is a mount point, and a mount point can't be renamed or removed. */

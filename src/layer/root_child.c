@@ -5,7 +5,25 @@
 #include "layer/layer.h"
 #include "sys/sys.h"
 
-/* Old and new root are stacked at one place, so the old one can be let go without a directory for it. */
+/* Whatever is still mounted on the new root's directory, ".." of the root leads to; "/" itself never does. */
+static int old_root_gone(struct child *c, const struct op *op)
+{
+	struct u_statx root, above;
+	int r = sys_statx("/", 0, U_STATX_MNT_ID | U_STATX_INO, &root);
+
+	if (r >= 0)
+		r = sys_statx("/..", 0, U_STATX_MNT_ID | U_STATX_INO, &above);
+	if (r < 0)
+		return child_fail(c, op, ERR_MOUNT_OLD_ROOT, r, "statx", "/..");
+	/* Where the kernel doesn't tell the mount, the file tells it, but for a bound "/". */
+	if ((root.mask & above.mask & U_STATX_MNT_ID && root.mnt_id != above.mnt_id) || root.ino != above.ino ||
+	    root.dev_major != above.dev_major || root.dev_minor != above.dev_minor)
+		return child_fail(c, op, ERR_MOUNT_OLD_ROOT, 0, NULL, "something is mounted over /");
+	return 0;
+}
+
+/* Old and new root are stacked at one place, so the old one can be let go without a directory for it: unless something
+ * is left on top, which would go in its place. */
 int child_op_PIVOT(struct child *c, const struct op *op)
 {
 	int r = sys_pivot_root(".", ".");
@@ -16,7 +34,7 @@ int child_op_PIVOT(struct child *c, const struct op *op)
 	if (r < 0)
 		return child_fail(c, op, ERR_MOUNT_PIVOT, r, "umount2", "the old root");
 	r = sys_chdir("/");
-	return r < 0 ? child_fail(c, op, ERR_MOUNT_PIVOT, r, "chdir", "/") : 0;
+	return r < 0 ? child_fail(c, op, ERR_MOUNT_PIVOT, r, "chdir", "/") : old_root_gone(c, op);
 }
 
 int child_op_CHROOT(struct child *c, const struct op *op)

@@ -239,7 +239,7 @@ static void without_dots(char *path)
 }
 
 /* Follows the links that we ourselves make (merged /usr): /bin/x becomes /usr/bin/x. */
-static const char *through_links(struct build *b, const struct view *v, const char *path)
+const char *view_through_links(struct build *b, const struct view *v, const char *path)
 {
 	for (int hops = 0; hops < 16; hops++) {
 		const struct view_entry *link = NULL;
@@ -263,7 +263,7 @@ static const char *through_links(struct build *b, const struct view *v, const ch
 
 const char *view_host_path(struct build *b, const struct view *v, const char *inside)
 {
-	const char *path = through_links(b, v, inside);
+	const char *path = view_through_links(b, v, inside);
 	const struct view_entry *e = path ? view_find(v, path) : NULL;
 
 	if (!e)
@@ -405,7 +405,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		return error_nomem(b->error);
 	for (size_t i = 0; i < v->count; i++) {
 		const struct view_entry *e = &v->entries[i];
-		const char *dst = through_links(b, v, e->dst);
+		const char *dst = view_through_links(b, v, e->dst);
 		if (!dst)
 			return error_nomem(b->error);
 		const struct view_entry *under = strcmp(dst, e->dst) ? view_find(v, dst) : NULL;

@@ -126,7 +126,13 @@ int view_protect(struct build *b, struct view *v)
 	size_t before = v->count;
 
 	for (size_t i = 0; i < b->policy->rule_count; i++) {
-		if (b->policy->rules[i].kind == RULE_PROTECT && protect(b, v, &b->policy->rules[i]) < 0)
+		struct path_rule r = b->policy->rules[i];
+		if (r.kind != RULE_PROTECT)
+			continue;
+		/* Like every other rule behind /var/tmp and the other links of ours. */
+		if (!(r.dst = view_through_links(b, v, r.dst)))
+			return error_nomem(b->error);
+		if (protect(b, v, &r) < 0)
 			return -1;
 	}
 	return v->count == before ? 0 : view_sort(b, v);

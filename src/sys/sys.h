@@ -43,6 +43,7 @@ static inline int sys_fchdir(int fd) { return (int)SYS1(SYS_fchdir, fd); }
 static inline int sys_chroot(const char *path) { return (int)SYS1(SYS_chroot, path); }
 static inline int sys_mount(const char *src, const char *dst, const char *type, unsigned long flags, const void *data) { return (int)SYS5(SYS_mount, src, dst, type, flags, data); }
 static inline int sys_umount2(const char *path, int flags) { return (int)SYS2(SYS_umount2, path, flags); }
+static inline int sys_statx(const char *path, int flags, unsigned mask, struct u_statx *out) { return (int)SYS5(SYS_statx, AT_FDCWD, path, flags, mask, out); }
 static inline int sys_pivot_root(const char *a, const char *b) { return (int)SYS2(SYS_pivot_root, a, b); }
 static inline int sys_open_tree(int dir, const char *path, unsigned flags) { return (int)SYS3(NR_open_tree, dir, path, flags); }
 static inline int sys_move_mount(int from, const char *fp, int to, const char *tp, unsigned flags) { return (int)SYS5(NR_move_mount, from, fp, to, tp, flags); }

@@ -29,6 +29,21 @@
 #define U_MOVE_MOUNT_F_EMPTY_PATH 0x04u
 #define U_MOVE_MOUNT_T_EMPTY_PATH 0x40u
 
+/* statx(2): the C libraries' headers disagree on who declares it. */
+#define U_STATX_BASIC 0x7ffu
+#define U_STATX_INO 0x100u
+#define U_STATX_MNT_ID 0x1000u /* 5.8 */
+struct u_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare0;
+	uint64_t ino, size, blocks, attributes_mask;
+	uint64_t times[8];
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t mnt_id, more[13];
+};
+
 #define U_FSOPEN_CLOEXEC 1u
 #define U_FSMOUNT_CLOEXEC 1u
 #define U_FSCONFIG_SET_FLAG 0

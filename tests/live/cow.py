@@ -2,6 +2,7 @@
 Runs in: the test process."""
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -293,7 +294,18 @@ def read_only_files(s, c):
     assert os.listdir(d + "/shut") == ["in"]
 
 
+def missing(s, c):
+    """A kernel whose users can't mount overlays: a clear refusal, and nothing ran."""
+    d = source(s, c)
+    r = sh(s, c, ["--cow", d + ":/w"], "echo ran")
+    assert r.status == 125 and "ran" not in r.out and "E0417" in r.err, r
+
+
 def cases(s, c, who):
+    if not c.root and tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) < (5, 11):
+        s.case(who + "/cow/missing", missing, s, c)
+        s.skip(who + "/cow", "this kernel's users can't mount overlays (5.11; refused clearly)")
+        return
     for f in (memory, same_place, attributes, cap, directory, named, on_exit, ask, conflict, planted, places, submounts, rules_below, host_root, layers,
               layers_kept, rootfs_cow, read_only_files):
         s.case("%s/cow/%s" % (who, f.__name__.replace("_", "-")), f, s, c)

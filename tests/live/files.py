@@ -1,6 +1,7 @@
 """Live: the view of the files: binds, tmpfs, masks, /dev, /proc, /sys, root trees, odd names.
 Runs in: the test process."""
 import os
+import re
 import shutil
 import subprocess
 
@@ -349,7 +350,23 @@ def busybox(s, c):
     return root
 
 
+def need_tree(s, c):
+    """A given tree as root takes mount_setattr (Linux 5.12): without it, a clear refusal."""
+    if tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2]) < (5, 12):
+        r = s.run(c, ["--rootfs", "/usr"], [s.inside, "say", "ran", "1"], cwd="/")
+        assert r.status == 125 and "ran" not in r.out and "E0416" in r.err, r
+        raise Skip("this kernel can't make a given tree the root (refused clearly)")
+
+
+def submounts(s, c):
+    """What is mounted below a read-only source is read-only too."""
+    assert os.path.ismount("/dev/shm") and os.stat("/dev/shm").st_mode & 0o002, "control: not a writable mount below /dev"
+    r = s.see(c, ["--ro", "/dev:/below"], "create /below/shm", cwd="/")
+    assert r.one("create:/below/shm") == "EROFS", r
+
+
 def rootfs(s, c):
+    need_tree(s, c)
     root = busybox(s, c)
     r = s.run(c, ["--rootfs", root], ["/bin/sh", "-c", "ls /bin; cat /etc/marker; touch /x; ps"], cwd="/")
     assert "tree" in r.out and "inside" in r.out and "gcc" not in r.out, r
@@ -360,6 +377,7 @@ def rootfs(s, c):
 
 
 def rootfs_rw(s, c):
+    need_tree(s, c)
     root = busybox(s, c)
     for d in ("", "/etc"):
         os.chmod(root + d, 0o777)
@@ -369,6 +387,7 @@ def rootfs_rw(s, c):
 
 def rootfs_mounts(s, c):
     """Rules on top of a tree, and none of them makes anything in it."""
+    need_tree(s, c)
     root = busybox(s, c)
     d = tree(s, c)
     before = tree_hash(root)
@@ -381,6 +400,7 @@ def rootfs_mounts(s, c):
 
 def rootfs_links(s, c):
     """A link in the tree that points out of it leads nowhere outside."""
+    need_tree(s, c)
     root = busybox(s, c)
     d = tree(s, c)
     out = s.scratch + "/outside"
@@ -397,6 +417,7 @@ def rootfs_links(s, c):
 
 
 def chroot(s, c):
+    need_tree(s, c)
     root = busybox(s, c)
     r = s.run(c, ["--rootfs", root, "--chroot"], ["inside", "cat", "/etc/marker", ",", "create", "/", ",", "nnp", ",", "caps", ",", "rs", "chroot", "@/"], cwd="/")
     assert r.status == 0 and r.one("cat:/etc/marker") == "tree" and r.one("create:/") == "EROFS" and r.one("nnp") == "1", r
@@ -507,6 +528,6 @@ def view(s, c):
 
 def cases(s, c, who):
     for f in (ro, rw, same_path, single_file, optional, specific, rename_ancestor, contradiction, alias, recursive_ro, tmpfs, made, heredoc, mask, flags,
-              root_is_ro, home, cwd, var_tmp, dev, pty, proc, proc_ladder, proc_options, sysfs, etc, no_system, rootfs, rootfs_rw, rootfs_mounts, rootfs_links,
+              root_is_ro, home, cwd, var_tmp, dev, pty, proc, proc_ladder, proc_options, sysfs, etc, no_system, submounts, rootfs, rootfs_rw, rootfs_mounts, rootfs_links,
               chroot, debian, odd, odd_cwd, colon, symlink_source, link_in_the_way, view):
         s.case("%s/files/%s" % (who, f.__name__.replace("_", "-")), f, s, c)

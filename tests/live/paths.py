@@ -265,6 +265,9 @@ def protect(s, c):
         assert r.one("plant:%s/.envrc" % top) == "" and r.one("create:%s/repo" % top) == "ok", r
         r = s.run(c, [*never.NEVER, "--rw", top, "--protect", hooks], ["true"], cwd="/")
         assert r.status == 125 and "argv[3]" in r.err, r
+    # Behind a link of hutch's own: the tree and the name in it are both where /var/tmp leads.
+    r = s.see(c, ["--rw", top + ":/var/tmp/w", "--protect", "/var/tmp/w/.envrc"], ["plant", "/var/tmp/w/.envrc", "/var/tmp/w/x"], cwd="/")
+    assert r.one("plant:/var/tmp/w/.envrc") == "", r
     assert sorted(os.listdir(git)) == ["config", "objects"] and sorted(os.listdir(top)) == ["link", "repo", "x"], "something was left on the host"
 
 
