@@ -6,6 +6,7 @@
 #include "layer/promise.h"
 #include "layer/layer.h"
 #include "policy/policy.h"
+#include "policy/sets.h"
 
 /* Text for man(7): no dash becomes a hyphen that can't be pasted, no line becomes a request. */
 static void roff(const char *s)
@@ -182,6 +183,25 @@ static int print_presets(void)
 	return 0;
 }
 
+static int print_sets(void)
+{
+	for (size_t i = 0; set_name(i); i++) {
+		section(set_name(i));
+		roff(set_help((enum set_id)i));
+		printf(", for \\fB%s\\fR:\n", key_rows[set_key((enum set_id)i)].name);
+		for (size_t k = 0; set_row(k); k++) {
+			if (set_row(k)->set != (enum set_id)i)
+				continue;
+			fputs(".TP\n", stdout);
+			roff_word("B", set_row(k)->path);
+			putchar('\n');
+			roff(set_row(k)->what);
+			fputs(".\n", stdout);
+		}
+	}
+	return 0;
+}
+
 /* A promise's calls, and those that it allows under a condition. */
 static int print_promises(void)
 {
@@ -287,13 +307,13 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; int (*print)(void); } parts[] = {
 		{ "keys", print_keys }, { "options", print_options }, { "errors", print_errors },
-		{ "imageoptions", print_image_options }, { "presets", print_presets }, { "bash", print_bash }, { "dict", print_dict }, { "promises", print_promises },
+		{ "imageoptions", print_image_options }, { "presets", print_presets }, { "sets", print_sets }, { "bash", print_bash }, { "dict", print_dict }, { "promises", print_promises },
 	};
 
 	for (size_t i = 0; argc == 2 && i < COUNT_OF(parts); i++) {
 		if (!strcmp(parts[i].name, argv[1]))
 			return parts[i].print() || fflush(stdout) || ferror(stdout) ? 1 : 0;
 	}
-	fputs("usage: gendocs keys|options|imageoptions|errors|presets|bash|dict|promises\n", stderr);
+	fputs("usage: gendocs keys|options|imageoptions|errors|presets|sets|bash|dict|promises\n", stderr);
 	return 2;
 }

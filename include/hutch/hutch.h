@@ -56,6 +56,11 @@ struct hutch_key { const char *name, *type, *def, *range, *group, *help; bool li
 HUTCH_API bool hutch_key(size_t index, struct hutch_key *out);
 HUTCH_API const char *hutch_preset_name(size_t index);          /* NULL after the last */
 HUTCH_API const char *hutch_preset_text(const char *name);
+/* The sets of paths that the keys hide and protect take by name. Name ("@secrets"), NULL after the last; what it is (help)
+ * and the key that takes it may be NULL. */
+HUTCH_API const char *hutch_set_name(size_t index, const char **help, const char **key);
+/* Row of a set: a path (~/ the home, ./ the working directory, $NAME/ a variable) and what it is. false after the last. */
+HUTCH_API bool hutch_set_row(const char *set, size_t index, const char **path, const char **what);
 
 /* ---- plan ---- */
 typedef struct hutch_plan hutch_plan;
@@ -131,6 +136,10 @@ HUTCH_API char *hutch_report_json(const struct hutch_report *r);
 /* The whole record of an ended run: numbers, each limit and how near the run came, the effective table.
  * json: one object of docs/report.schema.json, else text of several lines; malloc'd. NULL = no memory, or not ended. */
 HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
+/* What the program made under names that protect-new = check watches. It has been moved aside when the run had ended: from
+ * path to moved_to; NULL = that failed with errnum, and it is still there. Valid as long as the run. false = no more. */
+struct hutch_aside { const char *path, *moved_to; int errnum; };
+HUTCH_API bool hutch_run_aside(const hutch_run *r, size_t index, struct hutch_aside *out);
 /* What the policy wants done with the changes of copy-on-write (key on-exit): "commit", "discard", "keep", "ask";
  * NULL = the run has none. The library does nothing by itself: see hutch_run_changes(). */
 HUTCH_API const char *hutch_run_on_exit(const hutch_run *r);

@@ -13,7 +13,7 @@
 static const struct { const char *key, *value; } examples[] = {
 	{ "include", "strict" }, { "ro", "/srv/data:/data" }, { "rw", "./out" }, { "tmpfs", "/scratch:size=64M" },
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
-	{ "mask", "/usr/share" }, { "protect", ".git/hooks" }, { "cow", "./project" }, { "cow-upper", "@try" }, { "layer", "./layer1" }, { "cow-size", "256M" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
+	{ "mask", "/usr/share" }, { "hide", "@secrets" }, { "protect", ".git/hooks" }, { "cow", "./project" }, { "cow-upper", "@try" }, { "layer", "./layer1" }, { "cow-size", "256M" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
 	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
 	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
@@ -281,10 +281,27 @@ static bool help_preset(const char *name)
 	return text != NULL;
 }
 
+/* The rows of a set of paths. */
+static bool help_set(const char *name)
+{
+	const char *known, *help, *key, *path, *what;
+
+	for (size_t i = 0; (known = hutch_set_name(i, &help, &key)); i++) {
+		if (strcmp(known, name))
+			continue;
+		printf("%s: %s; `hutch run --%s %s -- CMD` uses it.\n"
+		       "~/ is your home, ./ the working directory, $NAME a variable of yours. `hutch explain` says what became of each.\n\n", known, help, key, known);
+		for (size_t k = 0; hutch_set_row(known, k, &path, &what); k++)
+			printf("  %-44s %s\n", path, what);
+		return true;
+	}
+	return false;
+}
+
 static const char *arguments(const char *command)
 {
 	static const struct { const char *command, *arguments; } table[] = {
-		{ "help", " [KEY|PRESET|COMMAND]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
+		{ "help", " [KEY|PRESET|COMMAND|@SET]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
 		{ "freeze", " ID" }, { "thaw", " ID" }, { "update", " ID KEY=VALUE..." }, { "mount", " ID SRC:DST[:ro]" }, { "umount", " ID DST" },
 		{ "diff", " [--unified|--json] [--quiet] DIR|NAME" }, { "commit", " [--force] [--keep] DIR|NAME [PATH...]" }, { "discard", " DIR|NAME..." },
 	};
@@ -331,11 +348,11 @@ int help_command(int argc, char *const argv[])
 	if (argc < 2)
 		return cli_usage(true), 0;
 	if (argc > 2)
-		return fputs("usage: hutch help [KEY|PRESET|COMMAND]\n", stderr), CLI_USAGE;
+		return fputs("usage: hutch help [KEY|PRESET|COMMAND|@SET]\n", stderr), CLI_USAGE;
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return help_command_name("help"), 0;
 	name = !strncmp(argv[1], "--", 2) ? argv[1] + 2 : argv[1];
-	if (help_key(name) || help_preset(name) || help_command_name(name))
+	if (help_set(name) || help_key(name) || help_preset(name) || help_command_name(name))
 		return 0;
 	/* --no-KEY is an option, too. */
 	if (!strncmp(name, "no-", 3) && help_key(name + 3))

@@ -173,6 +173,21 @@ static void say_end(const struct hutch_report *r)
 		fprintf(stderr, "hutch: run: %s\n", words[r->end]);
 }
 
+/* Names that the program made and that something would run later. What couldn't be moved is a failure. */
+static int say_aside(const hutch_run *r, int status)
+{
+	struct hutch_aside a;
+
+	for (size_t i = 0; hutch_run_aside(r, i, &a); i++) {
+		if (a.moved_to)
+			fprintf(stderr, "hutch: protect: the program made %s, which others run unasked: it is now %s\n", a.path, a.moved_to);
+		else
+			fprintf(stderr, "hutch: protect: %s can't be looked at or moved aside: %s\n", a.path, strerror(a.errnum));
+		status = a.moved_to ? status : HUTCH_EXIT_FAILED;
+	}
+	return status;
+}
+
 static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_error *e)
 {
 	/* Before the start, so that a signal that comes meanwhile isn't lost. */
@@ -190,7 +205,7 @@ static int run_plan(const hutch_plan *plan, struct options *o, struct hutch_erro
 		return cli_error(e);
 	}
 	say_end(&report);
-	status = on_exit_apply(r, &report, hutch_report_exit_status(&report));
+	status = on_exit_apply(r, &report, say_aside(r, hutch_report_exit_status(&report)));
 	if (o->report.fd >= 0 && report_write(&o->report, hutch_run_report(r, !o->report.text)) < 0)
 		status = HUTCH_EXIT_FAILED;
 	hutch_run_free(r);

@@ -29,6 +29,8 @@ int enter_check(struct build *b)
 		return refuse(b, p->output_limited ? KEY_OUTPUT_MAX : p->stdout_file ? KEY_STDOUT : KEY_STDERR, "the process writes to its own descriptors already");
 	if (p->on_exit == ON_EXIT_COMMIT || p->on_exit == ON_EXIT_ASK)
 		return refuse(b, KEY_ON_EXIT, "nobody is left who would do it: use cow-upper, and hutch commit afterwards");
+	if (p->protect_check)
+		return refuse(b, KEY_PROTECT_NEW, "nobody is left who would look: take close");
 	if (!p->init)
 		return refuse(b, KEY_INIT, "the process can't become PID 1 and stay what the C library knows it as");
 	for (size_t i = 0; i < p->fd_count; i++) {

@@ -37,6 +37,12 @@ struct view_entry *view_append(struct build *b, struct view *v, const struct vie
 int view_sort(struct build *b, struct view *v);
 /* Nearest entry above a path that is a file system of its own; NULL = the root. */
 const struct view_entry *view_under(const struct view *v, const char *path);
+/* view_sets.c: the names inside of a path of the host. Visits each entry that shows it; f gets the entry's index. */
+typedef int view_name(struct build *b, struct view *v, const struct path_rule *r, size_t entry, const char *dst);
+int view_each_name(struct build *b, struct view *v, const struct path_rule *r, const char *host, view_name *f, size_t *count);
+/* Host path with no link but the last part in it; parts that aren't there stay as they are. NULL = out of memory. */
+const char *view_real(struct build *b, const char *path);
+int view_hide(struct build *b, struct view *v);
 int view_protect(struct build *b, struct view *v);
 int view_aliases(struct build *b, struct view *v);
 size_t path_above(const char *path, size_t len);              /* length of the directory part; 0 = the top */

@@ -196,8 +196,8 @@ static int add_rules(struct build *b, struct view *v)
 
 	for (size_t i = 0; i < p->rule_count; i++) {
 		const struct path_rule *r = &p->rules[i];
-		if (r->kind == RULE_PROTECT)
-			continue; /* of a writable tree, which is known only later */
+		if (r->kind == RULE_PROTECT || r->kind == RULE_HIDE)
+			continue; /* of what is shown, which is known only later */
 		if (r->optional && r->src && look(b, r->src)->errnum == 2 /* ENOENT */) {
 			if (build_row(b, ROW_MISSING, r->dst, "shown if there", "absent", "-", "optional and doesn't exist", r->origin) < 0)
 				return -1;
@@ -439,5 +439,5 @@ int view_compile(struct build *b, struct view *v)
 	}
 	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
-	return resolve_destinations(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
+	return resolve_destinations(b, v) < 0 || view_hide(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
 }

@@ -86,6 +86,35 @@ static int freeze(struct build *b, struct view *v, const struct path_rule *r, st
 			 "%s takes no new names; %zu that it has stay writable", dst, count), NULL, r->origin);
 }
 
+/* Looked for when the run has ended: the directory stays open for other names. */
+static int check_late(struct build *b, const struct path_rule *r, const struct view_entry *tree, const char *host, const char *link)
+{
+	struct plan *p = b->plan;
+	struct late_name *grown = arena_grow(p->arena, p->late, p->late_count, &p->late_cap, sizeof *grown);
+
+	if (!grown)
+		return error_nomem(b->error);
+	p->late = grown;
+	grown[p->late_count++] = (struct late_name){ .tree = tree->src, .rest = host + strlen(tree->src) + 1, .dev = tree->host->dev, .ino = tree->host->ino, .link = link, .origin = r->origin };
+	return build_row(b, ROW_WEAKER, r->dst, "protected", link ? "a link that must stay" : "moved aside if it was made", "looked for by the launcher when the run has ended",
+			 "protect-new = check: the directory takes new names; close keeps this one from being made", r->origin);
+}
+
+/* The name itself is a link, which nothing can be mounted over. */
+static int protect_link(struct build *b, struct view *v, const struct path_rule *r, struct view_entry *e, const char *host, size_t top)
+{
+	size_t n = path_above(host, strlen(host));
+	const char *dir = arena_strndup(b->plan->arena, host, n ? n : 1);
+	const struct host_file *f = dir ? b->host->lookup(b->host, NULL, dir) : NULL;
+
+	if (!f)
+		return error_nomem(b->error);
+	if (b->policy->protect_check)
+		return check_late(b, r, e, host, b->host->lookup(b->host, NULL, host)->link);
+	const char *dst = arena_printf(b->plan->arena, "%s%.*s", e->dst, (int)(n - top), host + top);
+	return dst ? freeze(b, v, r, e, dst, f) : error_nomem(b->error);
+}
+
 static int protect(struct build *b, struct view *v, const struct path_rule *r)
 {
 	struct view_entry *e = (struct view_entry *)view_find(v, r->dst);
@@ -94,6 +123,8 @@ static int protect(struct build *b, struct view *v, const struct path_rule *r)
 
 	if (!e ? !b->policy->host_root && !b->policy->rootfs_rw : e->kind == VIEW_BIND && !e->rw)
 		return build_row(b, ROW_ENFORCED, r->dst, "protected", "read-only", "what is around it is read-only", NULL, r->origin);
+	if (e && e->kind != VIEW_BIND && r->set)
+		return build_row(b, ROW_ENFORCED, r->dst, "protected", "not the host's", "-", e->kind == VIEW_MASK ? "it is hidden" : "a private place hides it", r->origin);
 	if (!e ? b->policy->rootfs_rw : e->kind != VIEW_BIND)
 		return refuse(b, r, e ? "it lies in a private place, which the program may change as it likes" : "it lies in the writable rootfs: show a part of that with rw, and protect in it");
 	const char *host = e ? arena_printf(b->plan->arena, "%s%s", e->src, r->dst + strlen(e->dst)) : r->dst;
@@ -102,6 +133,8 @@ static int protect(struct build *b, struct view *v, const struct path_rule *r)
 	top = e ? strlen(e->src) : 0;
 	const struct host_file *f = deepest(b, host, top, &len, &link);
 	/* The name and what it leads to would both have to stay; which is meant is for the caller to say. */
+	if (link && r->set && e && !strcmp(link, host))
+		return protect_link(b, v, r, e, host, top);
 	if (link)
 		return refuse(b, r, arena_printf(b->plan->arena, "%s is a symbolic link: name what it leads to, or the directory that holds it", link));
 	if (!f || !len)
@@ -109,6 +142,11 @@ static int protect(struct build *b, struct view *v, const struct path_rule *r)
 	const char *dst = arena_printf(b->plan->arena, "%s%.*s", e ? e->dst : "", (int)(len - top), host + top);
 	if (!dst)
 		return error_nomem(b->error);
+	if (host[len] && e && e->cow)
+		return r->set ? build_row(b, ROW_WEAKER, r->dst, "protected", "made in the changes alone", "copy-on-write", "look at the changes before you commit them", r->origin)
+			: refuse(b, r, "nothing is there, and in a copy-on-write tree a name can't be kept from being made: look at the changes before you commit them");
+	if (host[len] && r->set && e && (b->policy->protect_check || !S_ISDIR(f->mode)))
+		return check_late(b, r, e, host, NULL);
 	if (host[len])
 		return S_ISDIR(f->mode) ? freeze(b, v, r, e, dst, f) : refuse(b, r, "a file is in the way");
 	const struct view_entry there = { .kind = VIEW_BIND, .dst = dst, .src = f->real, .host = f, .file = !S_ISDIR(f->mode), .named = true,
@@ -119,6 +157,28 @@ static int protect(struct build *b, struct view *v, const struct path_rule *r)
 		return 0;
 	}
 	return view_append(b, v, &there) ? 0 : -1;
+}
+
+static int protect_name(struct build *b, struct view *v, const struct path_rule *r, size_t entry, const char *dst)
+{
+	struct path_rule here = *r;
+
+	(void)entry;
+	here.dst = dst;
+	return protect(b, v, &here);
+}
+
+/* A row of a set is a path of the host. */
+static int protect_row(struct build *b, struct view *v, const struct path_rule *r)
+{
+	const char *host = view_real(b, r->dst);
+	size_t shown;
+
+	if (!host)
+		return error_nomem(b->error);
+	if (view_each_name(b, v, r, host, protect_name, &shown) < 0)
+		return -1;
+	return shown ? 0 : build_row(b, ROW_ENFORCED, r->dst, "protected", "not the host's", "-", "no rule shows it", r->origin);
 }
 
 int view_protect(struct build *b, struct view *v)
@@ -132,7 +192,7 @@ int view_protect(struct build *b, struct view *v)
 		/* Like every other rule behind /var/tmp and the other links of ours. */
 		if (!(r.dst = view_through_links(b, v, r.dst)))
 			return error_nomem(b->error);
-		if (protect(b, v, &r) < 0)
+		if ((r.set ? protect_row : protect)(b, v, &r) < 0)
 			return -1;
 	}
 	return v->count == before ? 0 : view_sort(b, v);

@@ -1,6 +1,7 @@
 /* Public policy and keys.
  * Runs in: parent. */
 #include "lib/lib.h"
+#include "policy/sets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -101,4 +102,29 @@ const char *hutch_preset_name(size_t index)
 const char *hutch_preset_text(const char *name)
 {
 	return preset_text(name);
+}
+
+const char *hutch_set_name(size_t index, const char **help, const char **key)
+{
+	const char *name = set_name(index);
+
+	if (name && help)
+		*help = set_help((enum set_id)index);
+	if (name && key)
+		*key = key_rows[set_key((enum set_id)index)].name;
+	return name;
+}
+
+bool hutch_set_row(const char *set, size_t index, const char **path, const char **what)
+{
+	int id = set_find(set);
+
+	for (size_t i = 0; id >= 0 && set_row(i); i++) {
+		if ((int)set_row(i)->set != id || index--)
+			continue;
+		*path = set_row(i)->path;
+		*what = set_row(i)->what;
+		return true;
+	}
+	return false;
 }

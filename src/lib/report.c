@@ -166,6 +166,26 @@ static size_t limits_of(const struct hutch_run *run, struct near out[10])
 	return count;
 }
 
+/* Only where names are watched: what the program made there, and where it is now. */
+static void aside_json(struct text *t, const struct hutch_run *run)
+{
+	if (!run->plan->late_count)
+		return;
+	text_printf(t, ",\"aside\":[");
+	for (size_t i = 0; i < run->aside_count; i++) {
+		const struct late_found *f = &run->aside[i];
+		text_printf(t, "%s{\"path\":", i ? "," : "");
+		text_json(t, f->path ? f->path : "");
+		text_printf(t, ",\"moved_to\":");
+		if (f->to)
+			text_json(t, f->to);
+		else
+			text_printf(t, "null");
+		text_printf(t, ",\"errno\":%d}", f->errnum);
+	}
+	text_printf(t, "]");
+}
+
 static void record_json(struct text *t, const struct hutch_run *run)
 {
 	struct near limits[10];
@@ -180,7 +200,9 @@ static void record_json(struct text *t, const struct hutch_run *run)
 		add_number(t, limits[i].hits);
 		text_printf(t, "}");
 	}
-	text_printf(t, "},\"effective\":");
+	text_printf(t, "}");
+	aside_json(t, run);
+	text_printf(t, ",\"effective\":");
 	plan_rows_json(run->plan, t);
 	text_printf(t, "}\n");
 }
@@ -226,6 +248,8 @@ static void record_text(struct text *t, const struct hutch_run *run)
 		if (number(r, i) > 0)
 			text_printf(t, "  %s: %lld\n", numbers[i].name, (long long)number(r, i));
 	}
+	for (size_t i = 0; i < run->aside_count; i++)
+		text_printf(t, "  made by the program: %s, now %s\n", run->aside[i].path, run->aside[i].to ? run->aside[i].to : "still there");
 	for (size_t i = 0; i < run->plan->row_count; i++) {
 		const struct row *row = &run->plan->rows[i];
 		if (row->state == ROW_WEAKER || row->state == ROW_MISSING)

@@ -173,6 +173,14 @@ struct cow_pair {
 };
 #define OVERLAY_RO UINT64_MAX
 
+/* A name that isn't there yet and must not be when the run has ended: looked for by the launcher then. */
+struct late_name {
+	const char *tree, *rest;    /* host directory that the program can't move, and the path below it */
+	uint64_t dev, ino;          /* of the tree */
+	const char *link;           /* it is there as a link with this text, which must stay; else NULL */
+	const char *origin;
+};
+
 struct filter { const char *name; const struct sock_filter *words; size_t count; };
 
 struct plan {
@@ -187,6 +195,9 @@ struct plan {
 	size_t row_count, row_cap;
 	struct filter filters[10]; /* eight of the policy, and up to two of our own */
 	size_t filter_count;
+
+	struct late_name *late;
+	size_t late_count, late_cap;
 
 	struct cgroup_dir *cgroups;
 	size_t cgroup_count, cgroup_cap;

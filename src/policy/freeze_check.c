@@ -52,7 +52,7 @@ static enum key_id key_of(enum rule_kind k)
 	static const enum key_id keys[] = {
 		[RULE_RO] = KEY_RO, [RULE_RW] = KEY_RW, [RULE_TMPFS] = KEY_TMPFS, [RULE_DIR] = KEY_DIR, [RULE_SYMLINK] = KEY_SYMLINK,
 		[RULE_FILE] = KEY_FILE, [RULE_FILE_FD] = KEY_FILE_FD, [RULE_MASK] = KEY_MASK, [RULE_DEVICE] = KEY_DEVICE, [RULE_COW] = KEY_COW,
-		[RULE_PROTECT] = KEY_PROTECT,
+		[RULE_PROTECT] = KEY_PROTECT, [RULE_HIDE] = KEY_HIDE,
 	};
 	return keys[k];
 }

@@ -1,6 +1,7 @@
 /* Freezing path rules: parsing, making paths absolute, and one rule per place.
  * Runs in: parent. */
 #include "policy/freeze.h"
+#include "policy/sets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,10 @@ char *inside_path(struct freeze *f, const struct draft_line *l, const char *text
 {
 	char *path;
 
+	if (text[0] == '~' && (text[1] == '/' || !text[1])) {
+		if (!(text = source_path(f, l, text)))
+			return NULL;
+	}
 	if (!*text || (text[0] != '/' && !relative)) {
 		bad_path(f, l, *text ? "the place inside must be an absolute path" : "the place inside is empty");
 		return NULL;
@@ -301,6 +306,7 @@ static int parse_rule(struct freeze *f, const struct draft_line *l, struct path_
 	case KEY_DIR: r->kind = RULE_DIR; return parse_place(f, l, " mode ", r);
 	case KEY_MASK: r->kind = RULE_MASK; return parse_place(f, l, " ", r);
 	case KEY_PROTECT: r->kind = RULE_PROTECT; return parse_place(f, l, " ", r);
+	case KEY_HIDE: r->kind = RULE_HIDE; return parse_place(f, l, " ", r);
 	case KEY_SYMLINK: r->kind = RULE_SYMLINK; return parse_symlink(f, l, r);
 	case KEY_FILE: r->kind = RULE_FILE; return parse_file(f, l, r);
 	case KEY_FILE_FD: r->kind = RULE_FILE_FD; return parse_file_fd(f, l, r);
@@ -309,11 +315,49 @@ static int parse_rule(struct freeze *f, const struct draft_line *l, struct path_
 	}
 }
 
+static int add_placed(struct freeze *f, struct placed_list *list, const struct placed *p)
+{
+	struct placed *items = arena_grow(f->arena, list->items, list->count, &list->cap, sizeof *items);
+
+	if (!items)
+		return error_nomem(f->error);
+	list->items = items;
+	items[list->count++] = *p;
+	return 0;
+}
+
+/* 1 = the value names no set. */
+static int collect_set(struct freeze *f, struct placed_list *list, const struct draft_line *l)
+{
+	int set = l->value[0] == '@' ? set_find(l->value) : -1;
+	const char *origin = arena_printf(f->arena, "%s, %s", l->origin, l->value);
+	bool nomem = !origin;
+
+	if ((l->key != KEY_HIDE && l->key != KEY_PROTECT) || l->value[0] != '@')
+		return 1;
+	if (set < 0)
+		return bad_path(f, l, "there is no such set; there are @secrets and @autorun");
+	for (size_t i = 0; set_row(i) && !nomem; i++) {
+		struct placed p = { .rule = { .kind = l->key == KEY_HIDE ? RULE_HIDE : RULE_PROTECT, .fd = -1, .set = true, .origin = origin, .strength = l->strength }, .line = l };
+		if ((int)set_row(i)->set != set || !(p.rule.dst = set_path(f->arena, f->context, set_row(i), &nomem)))
+			continue;
+		p.rule.pattern = strchr(set_row(i)->path, '*');
+		if (add_placed(f, list, &p) < 0)
+			return -1;
+	}
+	return nomem ? error_nomem(f->error) : 0;
+}
+
 static int collect(struct freeze *f, struct placed_list *list)
 {
 	for (size_t i = 0; i < f->order_count; i++) {
 		const struct draft_line *l = f->order[i];
-		struct placed *items, p = { .rule = { .fd = -1, .origin = l->origin, .strength = l->strength }, .line = l };
+		int set = collect_set(f, list, l);
+		if (set < 0)
+			return -1;
+		if (!set)
+			continue;
+		struct placed p = { .rule = { .fd = -1, .origin = l->origin, .strength = l->strength }, .line = l };
 		int r = parse_rule(f, l, &p.rule);
 		if (r > 0)
 			continue;
@@ -323,11 +367,8 @@ static int collect(struct freeze *f, struct placed_list *list)
 			bad_path(f, l, "a rule can't take the place of the root itself");
 			return error_remedy(f->error, "--rootfs DIR takes a tree as the root, --host-root the host's own");
 		}
-		items = arena_grow(f->arena, list->items, list->count, &list->cap, sizeof *items);
-		if (!items)
-			return error_nomem(f->error);
-		list->items = items;
-		items[list->count++] = p;
+		if (add_placed(f, list, &p) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -341,6 +382,11 @@ static int by_place(const void *a, const void *b)
 
 	if (order)
 		return order;
+	/* Who names the very path means it; a set is of many. Of two sets what hides is the stricter. */
+	if (x->rule.set != y->rule.set)
+		return x->rule.set ? 1 : -1;
+	if (x->rule.set && x->rule.kind != y->rule.kind)
+		return x->rule.kind == RULE_HIDE ? -1 : 1;
 	if (x->line->depth != y->line->depth)
 		return x->line->depth < y->line->depth ? -1 : 1;
 	return x->line < y->line ? -1 : x->line > y->line;
@@ -379,7 +425,7 @@ static int keep_winners(struct freeze *f, struct placed_list *list)
 			p->rules[p->rule_count++] = x->rule;
 			continue;
 		}
-		if (x->line->depth == w->line->depth && !same_rule(&x->rule, &w->rule))
+		if (!x->rule.set && x->line->depth == w->line->depth && !same_rule(&x->rule, &w->rule))
 			return contradiction(f, w, x);
 	}
 	return 0;

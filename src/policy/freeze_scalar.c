@@ -84,11 +84,11 @@ static int freeze_choices(struct freeze *f)
 {
 	static const unsigned hidepid[] = { 0, 1, 2, 4 }; /* the kernel's numbers */
 	struct policy *p = f->policy;
-	unsigned on_exit = 0, rootfs = 0, dev = 0, proc = 0, subset = 0, hide = 0, sys = 0, home = 0, cwd = 0, nest = 0, compat = 0, landlock = 0, tty = 0;
+	unsigned on_exit = 0, protect_new = 0, rootfs = 0, dev = 0, proc = 0, subset = 0, hide = 0, sys = 0, home = 0, cwd = 0, nest = 0, compat = 0, landlock = 0, tty = 0;
 	const struct { enum key_id key; unsigned *out; } choices[] = {
 		{ KEY_ROOTFS_ACCESS, &rootfs }, { KEY_DEV, &dev }, { KEY_PROC, &proc }, { KEY_PROC_SUBSET, &subset },
 		{ KEY_HIDEPID, &hide }, { KEY_SYS, &sys }, { KEY_HOME, &home }, { KEY_CWD_ACCESS, &cwd },
-		{ KEY_NEST, &nest }, { KEY_COMPAT, &compat }, { KEY_LANDLOCK, &landlock }, { KEY_TTY, &tty }, { KEY_ON_EXIT, &on_exit },
+		{ KEY_NEST, &nest }, { KEY_COMPAT, &compat }, { KEY_LANDLOCK, &landlock }, { KEY_TTY, &tty }, { KEY_ON_EXIT, &on_exit }, { KEY_PROTECT_NEW, &protect_new },
 	};
 
 	for (size_t i = 0; i < COUNT_OF(choices); i++) {
@@ -98,6 +98,7 @@ static int freeze_choices(struct freeze *f)
 	p->rootfs_rw = rootfs >= 1;
 	p->rootfs_cow = rootfs == 2;
 	p->on_exit = on_exit;
+	p->protect_check = protect_new;
 	p->dev = dev;
 	p->proc = proc;
 	p->proc_subset_pid = subset == 1;

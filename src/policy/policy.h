@@ -84,12 +84,13 @@ struct policy_ns {
 	const char *path;   /* NS_JOIN: file; pid:N becomes /proc/N/ns/KIND */
 };
 
-enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE, RULE_COW, RULE_PROTECT };
+enum rule_kind { RULE_RO, RULE_RW, RULE_TMPFS, RULE_DIR, RULE_SYMLINK, RULE_FILE, RULE_FILE_FD, RULE_MASK, RULE_DEVICE, RULE_COW, RULE_PROTECT, RULE_HIDE };
 struct path_rule {
 	enum rule_kind kind;
 	const char *src;         /* host path (absolute), symlink text, or NULL */
 	const char *dst;         /* absolute, no "." ".." "//" or trailing "/" */
 	bool optional, noexec;
+	bool set, pattern;       /* hide, protect: a row of a set, dst being a path of the host; its last part holds a * */
 	uint64_t size, inodes;   /* tmpfs; 0 = tmp-size, tmp-inodes */
 	unsigned mode;           /* 0 = the kind's default */
 	const char *data;        /* RULE_FILE */
@@ -143,6 +144,7 @@ struct policy {
 	bool rootfs_cow;
 	const char *const *layers;           /* over rootfs, lowest first */
 	size_t layer_count;
+	bool protect_check;                  /* names of a set that aren't there yet: looked for when the run has ended */
 	const char *cow_upper;               /* NULL = in memory */
 	uint64_t cow_size;
 	enum { ON_EXIT_AUTO, ON_EXIT_COMMIT, ON_EXIT_DISCARD, ON_EXIT_KEEP, ON_EXIT_ASK } on_exit;

@@ -11,7 +11,7 @@ struct image { char *data; size_t len, cap; bool failed; };
 /* A pointer that is added to one of these must be packed below, or the child would follow it into nothing. */
 _Static_assert(sizeof(struct op) == 96, "pack the new member of struct op");
 _Static_assert(sizeof(struct child) == 696, "pack the new member of struct child");
-_Static_assert(sizeof(struct plan) == 840, "pack the new member of struct plan, or clear it");
+_Static_assert(sizeof(struct plan) == 864, "pack the new member of struct plan, or clear it");
 
 /* Offset of len zeroed bytes. */
 static size_t reserve(struct image *m, size_t len)
@@ -110,6 +110,7 @@ static void put_plan(struct image *m, const struct plan *p, struct plan *out)
 	out->exec_path = out->exec_host_path = NULL;
 	out->cgroups = NULL;
 	out->cgroup_writes = NULL;
+	out->late = NULL;
 	out->cgroup_manager = NULL;
 	memset(&out->cow, 0, sizeof out->cow); /* the helper isn't used for it */
 	memset(out->output_file, 0, sizeof out->output_file);

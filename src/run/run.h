@@ -65,6 +65,9 @@ struct hutch_run {
 	uint64_t launcher_start; /* of this process, in clock ticks; 0 = not known */
 	struct hutch_report report;
 	int64_t started_us, exec_us;
+	struct late_found { char *path, *to; const char *origin; int errnum; } *aside; /* to NULL: it is still there */
+	size_t aside_count;
+	bool aside_lost;         /* no memory to say it all */
 };
 
 /* 0 = started; with a plan that enters, 1 = this is the program, inside. */
@@ -119,6 +122,10 @@ void entry_remove(struct hutch_run *r);
 void entry_escape(struct text *t, const char *s, size_t most);
 #define ENTRY_MOST 16384     /* bytes of a file */
 #define ENTRY_WORDS_MOST 2048 /* of the command, escaped */
+
+/* ---- late.c: names that must not have been made ---- */
+void late_check(struct hutch_run *r);
+void late_done(struct hutch_run *r);
 
 /* ---- record.c ---- */
 void report_clear(struct hutch_report *p);

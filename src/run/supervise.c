@@ -125,6 +125,7 @@ static void release(struct hutch_run *r)
 		r->report.end = HUTCH_END_KILLED;
 	}
 	report_conclude(r);
+	late_check(r);
 	watch_stop(r);
 	cgroup_remove(r);
 	entry_remove(r);
@@ -314,6 +315,7 @@ void hutch_run_free(hutch_run *r)
 	if (r->have_tty)
 		tty_close(r->tty);
 	close_fd(&r->cow);
+	late_done(r);
 	free(r->tty);
 	free(r->stdin_buffer);
 	output_done(r);

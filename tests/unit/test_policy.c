@@ -290,6 +290,33 @@ static void path_forms(void **state)
 	assert_string_equal(rule(p, "/new\xff\xfe")->src, "/new\xff\xfe");
 }
 
+/* A set's rows stand for paths of the caller; who names a path wins over it. */
+static void sets(void **state)
+{
+	struct fixture *x = *state;
+	const struct policy *p = policy_of(x, "hide = @secrets\nprotect = @autorun\nhide = ~/.kube\nro = ~/.aws\nprotect-new = check\n");
+	size_t secrets = 0, autorun = 0;
+
+	for (size_t i = 0; i < p->rule_count; i++) {
+		secrets += p->rules[i].set && p->rules[i].kind == RULE_HIDE;
+		autorun += p->rules[i].set && p->rules[i].kind == RULE_PROTECT;
+		assert_true(!i || strcmp(p->rules[i - 1].dst, p->rules[i].dst) < 0);
+	}
+	assert_true(secrets > 100 && autorun > 100 && p->protect_check);
+	assert_true(rule(p, "/home/u/.ssh")->set && !rule(p, "/home/u/.ssh")->pattern && rule(p, "/work/place/.env.*")->pattern);
+	assert_string_equal(rule(p, "/home/u/.ssh")->origin, "f:1, @secrets");
+	assert_true(rule(p, "/home/u/.kube")->kind == RULE_HIDE && !rule(p, "/home/u/.kube")->set);
+	assert_int_equal(rule(p, "/home/u/.aws")->kind, RULE_RO);
+	/* In both sets: what hides is the stricter. */
+	assert_int_equal(rule(p, "/home/u/.npmrc")->kind, RULE_HIDE);
+	assert_int_equal(rule(p, "/work/place/.envrc")->kind, RULE_PROTECT);
+	for (size_t i = 0; i < p->rule_count; i++)
+		assert_true(p->rules[i].dst[0] == '/');
+	refused(x, "hide = @secret\n", ERR_PATH_SPEC, "@secrets");
+	refused(x, "protect = @\n", ERR_PATH_SPEC, "@autorun");
+	assert_int_equal(policy_of(x, "mask = @secrets\n")->rules[0].kind, RULE_MASK); /* a name like any other */
+}
+
 static void bad_paths(void **state)
 {
 	static const char *const lines[] = {
@@ -518,7 +545,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(keys_are_found_and_near_ones_named), TEST(draft_refuses_unknown_keys), TEST(defaults), TEST(nearer_lines_win), TEST(twice_in_one_source),
-		TEST(bad_values), TEST(namespaces), TEST(clock_offsets), TEST(path_forms), TEST(bad_paths), TEST(without_cwd_or_home), TEST(one_rule_per_place),
+		TEST(bad_values), TEST(namespaces), TEST(clock_offsets), TEST(path_forms), TEST(sets), TEST(bad_paths), TEST(without_cwd_or_home), TEST(one_rule_per_place),
 		TEST(maps_and_groups), TEST(privileges), TEST(filters), TEST(ports), TEST(process), TEST(contradictions), TEST(presets_do_what_they_say),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
