@@ -102,6 +102,7 @@ struct host {
 	bool swap_limit;                     /* the kernel counts swap */
 	const char *cgroup_manager;          /* "user", "system": a systemd that can be asked for a scope; NULL = none */
 	const char *scope_helper;            /* our program that asks it; NULL = not installed */
+	bool pid_max_own;                    /* host_probe_pid_max: kernel.pid_max is each pid namespace's own */
 
 	/* Pure for the planner: live it asks the file system, recorded it looks into a table. Never NULL.
 	 * Result lives in host->arena. relative to root: NULL, or a rootfs directory that the path stays inside. */
@@ -129,6 +130,8 @@ void host_probe_ids(struct host *h);
 /* Where a cgroup of the run's own can be made: below parent (NULL = the caller's own one; a name from the top of each
  * hierarchy, a directory, or /proc/self/fd/N). For a run that wants limits. */
 void host_probe_cgroups(struct host *h, const char *parent);
+/* Looks at kernel.pid_max in a pid namespace of a child, and writes nothing: for a run whose processes no cgroup counts. */
+void host_probe_pid_max(struct host *h);
 /* Tries overlay in a child: for a plain run that asks for copy-on-write or layers. */
 void host_probe_overlay(struct host *h);
 /* Refuses what no plan can work with: raised privileges (AT_SECURE), a kernel below 5.10. */

@@ -52,6 +52,7 @@ static const struct fact facts[] = {
 	FACT(yama, FACT_BOOL), FACT(apparmor, FACT_BOOL), FACT(selinux, FACT_BOOL),
 	FACT(lsm, FACT_STRING), FACT(container, FACT_STRING), FACT(cgroup_version, FACT_INT),
 	FACT(cgroup2_procs, FACT_UNSIGNED), FACT(swap_limit, FACT_BOOL), FACT(cgroup_manager, FACT_STRING), FACT(scope_helper, FACT_STRING),
+	FACT(pid_max_own, FACT_BOOL),
 };
 
 static const char *const userns_names[] = {

@@ -7,6 +7,9 @@
 #include "sys/uapi.h"
 
 #define STANDIN_SLACK (8u << 20)
+#define PID_RESERVED 300u /* numbers that the kernel gives out once only */
+#define PID_SLACK 64u     /* numbers of dead leaders whose groups live on */
+#define PID_MAX_MOST 4194304u /* the kernel's own */
 #define PERIOD_US 100000u /* cpu.max: the kernel's own default period */
 
 struct file_row { enum limit_kind kind; enum controller controller; const char *v2, *v1, *what; };
@@ -75,6 +78,15 @@ static bool obtainable(const struct limiter *l, enum controller c)
 	if (l->b->policy->cgroup == CGROUP_NO)
 		return false;
 	return l->scope ? scope_usable(l->b->host, c) : own_usable(l->b->host, c);
+}
+
+bool cgroup_wants_pid_max(const struct policy *p, const struct host *h)
+{
+	bool prefer = p->limits_prefer || p->strength[KEY_PIDS] == STRENGTH_PREFERRED;
+
+	if (!p->limits[LIMIT_PIDS].given || !prefer || p->ns[NS_PID].how != NS_NEW)
+		return false;
+	return p->cgroup == CGROUP_NO || (!own_usable(h, CG_PIDS) && !scope_usable(h, CG_PIDS));
 }
 
 /* Index of the plan's cgroup that carries this controller; made on first use. */
@@ -168,6 +180,31 @@ static int refuse(struct limiter *l, const char *what, const char *why, const ch
 	return error_detail(l->b->error, "%s", why ? why : "memory is out");
 }
 
+static bool maps_root(const struct plan *p)
+{
+	for (size_t i = 0; i < p->uid_extent_count; i++) {
+		if (p->uid_extents[i].outside == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the pid namespace may hold altogether, so that changing ids inside doesn't start a new count. It binds later than
+ * RLIMIT_NPROC: numbers below 300 are given out once only, and a program that stays within its limit must never meet
+ * it. On older kernels the file is the machine's: so it is written only where the probe saw that it isn't, and only by a
+ * process that the kernel wouldn't let write the machine's: one whose user id can't be the machine's root. */
+static uint64_t own_pid_max(const struct build *b, uint64_t limit)
+{
+	const struct plan *p = b->plan;
+	uint64_t n = limit + PID_RESERVED + PID_SLACK + 1;
+
+	if (!b->host->pid_max_own || !b->host->proc_sys_writable || !p->userns_new || p->joins || p->keep_identity || maps_root(p))
+		return 0;
+	if (!(p->clone_flags & U_CLONE_NEWPID) || (b->host->euid == 0 && !p->allocate_id))
+		return 0;
+	return n < PID_MAX_MOST ? n : 0;
+}
+
 /* In place of a cgroup. 1 = there is one and its row is written, 0 = none, -1 = error. */
 static int stand_in(struct limiter *l, const struct file_row *f, const struct policy_limit *want, const char *why, const char *origin)
 {
@@ -182,11 +219,19 @@ static int stand_in(struct limiter *l, const struct file_row *f, const struct po
 				 why, origin) < 0 ? -1 : 1;
 	}
 	if (f->kind == LIMIT_PIDS) {
+		const char *means = "RLIMIT_NPROC, counted per sandbox";
 		bool counted = b->plan->allocate_id || (b->plan->userns_new && (b->host->kernel_major > 5 || b->host->kernel_minor >= 14));
 		if (!counted)
 			return 0;
 		b->plan->limits.standin_nproc = want->n + (b->policy->init ? 1 : 0);
-		return build_row(b, ROW_WEAKER, "pids", asked, asked, "RLIMIT_NPROC, counted per sandbox", why, origin) < 0 ? -1 : 1;
+		b->plan->limits.standin_pid_max = own_pid_max(b, want->n);
+		if (b->plan->limits.standin_pid_max) {
+			means = arena_printf(b->plan->arena, "RLIMIT_NPROC, counted per sandbox and user id; for all together pid_max %llu of its pid namespace",
+					     (unsigned long long)b->plan->limits.standin_pid_max);
+			if (!means)
+				return error_nomem(b->error);
+		}
+		return build_row(b, ROW_WEAKER, "pids", asked, asked, means, why, origin) < 0 ? -1 : 1;
 	}
 	return 0;
 }

@@ -68,6 +68,8 @@ int cgroup_compile(struct build *b);
 /* For a run that is there: b->host says that its own cgroups are the parents. Fills plan->cgroups, cgroup_writes. */
 int cgroup_update_compile(struct build *b);
 bool cgroup_key(enum key_id key);                             /* a limit that a cgroup holds */
+/* Would pids fall to the stand-ins, of which the pid namespace's own most is one? */
+bool cgroup_wants_pid_max(const struct policy *p, const struct host *h);
 int limits_compile(struct build *b);
 int uts_compile(struct build *b);
 int timens_compile(struct build *b);

@@ -8,6 +8,8 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "layer/layer.h"
+
 #ifndef HUTCH_VERSION
 #define HUTCH_VERSION "0.1.0"
 #endif
@@ -118,6 +120,8 @@ int lib_compile(const hutch_policy *p, bool full, bool enter, hutch_plan *out, s
 		host_probe_overlay(&out->host);
 	if (policy_limits(&out->policy))
 		host_probe_cgroups(&out->host, out->policy.cgroup_parent);
+	if (cgroup_wants_pid_max(&out->policy, &out->host))
+		host_probe_pid_max(&out->host);
 	if (enter && host_probe_threads(&out->host, e) < 0)
 		return -1;
 	return (enter ? plan_compile_enter : plan_compile)(&out->policy, &out->host, &out->arena, &out->plan, e);

@@ -155,6 +155,7 @@ struct plan_limits {
 	bool output_limited;
 	uint64_t output_max;
 	uint64_t standin_nproc, standin_data; /* rlimits in place of a cgroup */
+	uint64_t standin_pid_max;   /* of the run's own pid namespace, beside the first; 0 = not set */
 };
 
 /* Which door the plan is for. */

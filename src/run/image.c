@@ -11,7 +11,7 @@ struct image { char *data; size_t len, cap; bool failed; };
 /* A pointer that is added to one of these must be packed below, or the child would follow it into nothing. */
 _Static_assert(sizeof(struct op) == 96, "pack the new member of struct op");
 _Static_assert(sizeof(struct child) == 696, "pack the new member of struct child");
-_Static_assert(sizeof(struct plan) == 864, "pack the new member of struct plan, or clear it");
+_Static_assert(sizeof(struct plan) == 872, "pack the new member of struct plan, or clear it");
 
 /* Offset of len zeroed bytes. */
 static size_t reserve(struct image *m, size_t len)

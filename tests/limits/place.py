@@ -12,7 +12,7 @@ from schema import Schema
 QUICK = {
     "root": r"ends|record: (processor|grandchildren|tasks|throttled|text form)|leftovers: (forking|launcher killed any time)",
     "user with a cgroup": r"ends: (exited|cpu$|memory$)|record: peak|leftovers: (foreign cgroup|launcher killed$)|neighbours: memory",
-    "user": r"ends: (cpu$|memory$|pids|setup failed|limit refused)|record: effective|forged|leftovers: (daemons|stopped|output held)|neighbours: forks",
+    "user": r"ends: (cpu$|memory$|pids|setup failed|limit refused)|record: (effective|pid max)|forged|leftovers: (daemons|stopped|output held)|neighbours: forks",
 }
 
 

@@ -1,5 +1,7 @@
 """The numbers of the record: what was used, how near it came, what is unknown.
 Runs in: the test process."""
+import os
+
 from harness import Skip
 
 
@@ -44,6 +46,24 @@ def tasks(s, p):
     _, rec = p.run([], ["fork", 5, 120])
     assert rec["end"] == "exited" and rec["limits"]["pids"] == {"limit": 64, "used": 6, "hits": 0}, rec["limits"]
     assert rec["pids_peak"] == 6, rec
+
+
+def pid_max(s, p):
+    """Without a cgroup the pid namespace holds all user ids together, where its number is its own; the machine's number is
+    what it was, on every kernel. A program that stays within its limit never meets it, however many it starts."""
+    if p.exact:
+        raise Skip("a cgroup counts")
+    with open("/proc/sys/kernel/pid_max") as f:
+        before = f.read()
+    own = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 14)
+    opts = ["--pids=9"]
+    r, rec = p.run(opts, ["/bin/cat", "/proc/sys/kernel/pid_max"], preset=None)
+    means = [row["means"] for row in rec["effective"] if row["what"] == "pids"][0]
+    assert r.out == ("374\n" if own else before) and ("pid_max 374" in means) == own, (r, means)
+    r, rec = p.run(opts, ["/bin/sh", "-c", "i=0; while [ $i -lt 500 ]; do (exit 0) || exit 3; i=$((i+1)); done; echo all"], preset=None)
+    assert r.out == "all\n" and rec["end"] == "exited", r
+    with open("/proc/sys/kernel/pid_max") as f:
+        assert f.read() == before
 
 
 def bytes_written(s, p):
@@ -94,7 +114,6 @@ def text_form(s, p):
 def by_descriptor(s, p):
     """--report-fd writes the same object to an open descriptor."""
     import json
-    import os
     read, write = os.pipe()
     try:
         r = s.run(p.caller, ["--preset", "judge", "--report-fd=%d" % write, *p.opts, "--ro=" + s.bin], [s.bomb, "exit", "5"], before=p.before, fds=(write,))
@@ -105,7 +124,7 @@ def by_descriptor(s, p):
     assert not s.schema.errors(rec) and rec["exit_code"] == r.status == 5, rec
 
 
-CASES = [processor, grandchildren, peak, tasks, bytes_written, unknown, throttled, effective, text_form, by_descriptor]
+CASES = [processor, grandchildren, peak, tasks, pid_max, bytes_written, unknown, throttled, effective, text_form, by_descriptor]
 
 
 def cases(s, p):
