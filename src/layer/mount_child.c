@@ -49,7 +49,8 @@ static int walk_by_hand(const char *path)
 /* The mount point as a descriptor. */
 static int destination(const struct op *op)
 {
-	struct u_open_how how = { .flags = O_PATH | O_CLOEXEC | O_NOFOLLOW, .resolve = U_RESOLVE_IN_ROOT | U_RESOLVE_NO_MAGICLINKS | U_RESOLVE_NO_SYMLINKS };
+	/* Not O_NOFOLLOW: with O_PATH that would give a link at the end itself, and a file can be mounted on one. */
+	struct u_open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = U_RESOLVE_IN_ROOT | U_RESOLVE_NO_MAGICLINKS | U_RESOLVE_NO_SYMLINKS };
 	int fd;
 
 	if (!(op->flags & OPF_WALK))

@@ -91,7 +91,7 @@ def residue_control(e):
 def group_a():
     rows = []
     for n, target in enumerate(("{HOST}", "/oldroot{HOST}", "../{HOSTNAME}", "/newroot{HOST}", "/proc/self/root{HOST}", "/proc/1/root{HOST}")):
-        rows.append(Row("A01.%d" % n, "a link (-> %s) leads set-up onto the host" % target.replace("{HOST}", "/HOST").replace("{HOSTNAME}", "HOST"), ["true"], "openat2 RESOLVE_IN_ROOT", setup=link_to(target),
+        rows.append(Row("A01.%d" % n, "a link (-> %s) leads set-up onto the host" % target.replace("{HOST}", "/HOST").replace("{HOSTNAME}", "HOST"), ["true"], "the plan refuses a link on the way (the launch too: A01.resolver)", setup=link_to(target),
                         opts=["--tmpfs={W}/a/new/x"], check=host_unchanged, control=["sh", "-c", "mkdir -p a/new/x; exec \"$0\" \"$@\""] if n in (0, 2, 4) else None,
                         why="only a sandbox with such a staging directory falls for it", sandbox="refuses",
                         modes=["root", "user"], mutate="there is no other resolver to choose"))
@@ -99,7 +99,7 @@ def group_a():
         Row("A02.link", "a protected name that is a link is replaced", ["relink", "{W}/a"], MOUNTS, setup=link_to("{HOST}"), opts=["--ro={W}/a"],
             check=lambda e, w, v, d: host_unchanged(e, w, v, d) or (None if os.path.islink(w + "/a") else "the link was replaced"),
             sandbox="refuses", modes=["root", "user"], mutate="without the rule nothing is protected"),
-        Row("A04.dangling", "the target of a mask is a dangling link", ["true"], "openat2 RESOLVE_IN_ROOT", setup=link_to("{HOST}/none"), opts=["--mask={W}/a"],
+        Row("A04.dangling", "the target of a mask is a dangling link", ["true"], "the plan refuses a link at the end (the launch too: A03)", setup=link_to("{HOST}/none"), opts=["--mask={W}/a"],
             check=host_unchanged, control=["sh", "-c", "> a; exec \"$0\" \"$@\""], sandbox="refuses", modes=["root", "user"],
             mutate="there is no other resolver to choose"),
         Row("A06.dotdot", ".. behind a link", ["true"], "openat2 RESOLVE_IN_ROOT", setup=link_to("{HOST}/"), opts=["--dir={W}/a/../x"],

@@ -49,6 +49,17 @@ class Tracer:
         return r, [(int(a), int(b), self.names.get(int(n), n)) for w, a, b, n in (l.split() for l in log if l.startswith("call "))]
 
 
+def steps(log, names, role):
+    """How many calls of the role came before the hit, without those that wait, whose number differs from run to run; and
+    the name of the call that was hit."""
+    n = 0
+    for words in (l.split() for l in log):
+        if words[0] == "hit":
+            return n, names.get(int(words[3]), words[3])
+        n += words[0] == "call" and int(words[1]) == role and names.get(int(words[3])) != "nanosleep"
+    return n, None
+
+
 def hit(log):
     return any(l.startswith("hit ") for l in log)
 
@@ -57,6 +68,7 @@ def normal(report):
     """A report without what differs from run to run."""
     text = re.sub(r"(pipe|socket|anon_inode):\[\d+\]", r"\1:[N]", report)
     text = re.sub(r"\b([ug]id)=\d+", r"\1=N", text)     # of mount options
+    text = re.sub(r"dir=/proc/self/fd/\d+", "dir=/proc/self/fd/N", text)    # of overlays
     return sorted(text.splitlines())
 
 
@@ -67,4 +79,4 @@ def sample(calls, limit):
     return [calls[i * len(calls) // limit] for i in range(limit)]
 
 
-__all__ = ["Tracer", "call_names", "hit", "normal", "sample", "status_of"]
+__all__ = ["Tracer", "call_names", "hit", "normal", "sample", "status_of", "steps"]
