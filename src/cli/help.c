@@ -111,7 +111,7 @@ void cli_usage(bool run)
 
 	puts(run ? "usage: hutch run [options] [--] CMD [ARG...]\n" : "usage: hutch explain [--json] [options] [--] [CMD [ARG...]]\n");
 	puts("  --policy FILE             take the lines of a policy file (- = standard input), hutch-policy(5)\n"
-	     "  --preset NAME             default, strict or view\n"
+	     "  --preset NAME             default, strict, judge, agent or view\n"
 	     "  --view                    the same as --preset view\n"
 	     "  --as-pid-1                the same as --init=no");
 	if (run)

@@ -203,6 +203,11 @@ static int add_rules(struct build *b, struct view *v)
 				return -1;
 			continue;
 		}
+		if (r->kind == RULE_COW && r->strength == STRENGTH_PREFERRED && !overlay_offered(b)) {
+			if (build_row(b, ROW_MISSING, r->dst, "copy-on-write", "not shown", "-", "this host has no overlay file systems for it", r->origin) < 0)
+				return -1;
+			continue;
+		}
 		struct view_entry *e = view_add(b, v, kind_of(r->kind), r->dst, r->origin);
 		if (!e)
 			return -1;
@@ -439,5 +444,5 @@ int view_compile(struct build *b, struct view *v)
 	}
 	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
-	return resolve_destinations(b, v) < 0 || view_hide(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
+	return resolve_destinations(b, v) < 0 || view_git(b, v) < 0 || view_hide(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
 }

@@ -67,7 +67,7 @@ static int freeze_bools(struct freeze *f)
 {
 	struct policy *p = f->policy;
 	const struct { enum key_id key; bool *out; } bools[] = {
-		{ KEY_SYSTEM, &p->system }, { KEY_HOST_ROOT, &p->host_root }, { KEY_CHROOT, &p->chroot },
+		{ KEY_SYSTEM, &p->system }, { KEY_HOST_ROOT, &p->host_root }, { KEY_CHROOT, &p->chroot }, { KEY_GIT, &p->git },
 		{ KEY_AMBIENT, &p->ambient }, { KEY_NO_NEW_PRIVS, &p->no_new_privs }, { KEY_KEEP_ENV, &p->keep_env },
 		{ KEY_FD_ANY, &p->fd_any_kind }, { KEY_INIT, &p->init }, { KEY_DIE_WITH_LAUNCHER, &p->die_with_launcher },
 	};

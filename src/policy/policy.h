@@ -144,6 +144,7 @@ struct policy {
 	bool rootfs_cow;
 	const char *const *layers;           /* over rootfs, lowest first */
 	size_t layer_count;
+	bool git;                            /* a repository outside of the working directory is shown, if it is the one's */
 	bool protect_check;                  /* names of a set that aren't there yet: looked for when the run has ended */
 	const char *cow_upper;               /* NULL = in memory */
 	uint64_t cow_size;
