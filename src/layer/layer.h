@@ -13,6 +13,7 @@ struct view_entry {
 	const char *dst, *src;      /* src: canonical host path, or link text */
 	bool rw, noexec, device, named; /* named: a person asked, so it is required */
 	bool file;                  /* the source is not a directory */
+	bool random_id;             /* VIEW_DATA without content: a number that the child draws */
 	bool cow;                   /* written to, but the changes stay out of the host */
 	const struct host_file *host;
 	uint64_t size, inodes;

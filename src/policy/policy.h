@@ -155,6 +155,8 @@ struct policy {
 	bool proc_subset_pid;
 	unsigned hidepid;                    /* 0 off 1 noaccess 2 invisible 4 ptraceable: the kernel's numbers */
 	bool sys_ro;
+	const char *machine_id;              /* 32 digits; NULL = random */
+	bool machine_id_host;
 	uint64_t tmp_size, tmp_inodes;
 	bool home_private;
 	enum { CWD_RO, CWD_RW, CWD_NONE } cwd_access;
