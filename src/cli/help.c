@@ -13,7 +13,7 @@
 static const struct { const char *key, *value; } examples[] = {
 	{ "include", "strict" }, { "ro", "/srv/data:/data" }, { "rw", "./out" }, { "tmpfs", "/scratch:size=64M" },
 	{ "dir", "/empty" }, { "symlink", "/usr/bin:/programs" }, { "file", "/etc/motd=hello" }, { "file-fd", "3:/input" },
-	{ "mask", "/usr/share" }, { "hide", "@secrets" }, { "protect", ".git/hooks" }, { "cow", "./project" }, { "cow-upper", "@try" }, { "layer", "./layer1" }, { "cow-size", "256M" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
+	{ "mask", "/usr/share" }, { "hide", "@secrets" }, { "machine-id", "host" }, { "protect", ".git/hooks" }, { "cow", "./project" }, { "cow-upper", "@try" }, { "layer", "./layer1" }, { "cow-size", "256M" }, { "device", "/dev/fuse" }, { "rootfs", "./debian" }, { "tmp-size", "1G" },
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
 	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
 	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
@@ -111,7 +111,7 @@ void cli_usage(bool run)
 
 	puts(run ? "usage: hutch run [options] [--] CMD [ARG...]\n" : "usage: hutch explain [--json] [options] [--] [CMD [ARG...]]\n");
 	puts("  --policy FILE             take the lines of a policy file (- = standard input), hutch-policy(5)\n"
-	     "  --preset NAME             default, strict or view\n"
+	     "  --preset NAME             default, strict, judge, agent or view\n"
 	     "  --view                    the same as --preset view\n"
 	     "  --as-pid-1                the same as --init=no");
 	if (run)

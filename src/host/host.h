@@ -116,6 +116,8 @@ struct host {
 	/* Where a canonical path lies: device and path in its file system. Two names of one place give one text; what is
 	 * below a directory begins with the directory's text and a slash. NULL = out of memory. */
 	const char *(*locate)(struct host *h, const char *path);
+	/* Content of a small text file, NULL = there is none that can be read, or it is larger than 64 KiB. Not kept. */
+	const char *(*text)(struct host *h, const char *path);
 	void *lookup_data, *mount_data;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "host/internal.h"
 #include "sys/sys.h"
@@ -400,6 +401,29 @@ static int list_table(struct host *h, const char *path, struct names *n)
 	return 0;
 }
 
+#define TEXT_MOST 65536
+
+static const char *text(struct host *h, const char *path)
+{
+	const struct lookup *l = h->lookup_data;
+	/* Not blocking, for a fifo that somebody put there. */
+	int fd = l->live ? sys_openat(AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0) : -1;
+	char *content = NULL;
+	struct stat s;
+	ssize_t n = -1;
+
+	if (fd >= 0 && fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size <= TEXT_MOST)
+		content = arena_alloc(h->arena, (size_t)s.st_size + 1);
+	if (content)
+		n = read(fd, content, (size_t)s.st_size);
+	if (fd >= 0)
+		sys_close(fd);
+	if (n < 0 || memchr(content, '\0', (size_t)n))
+		return NULL;
+	content[n] = '\0';
+	return content;
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -429,6 +453,7 @@ static int lookup_new(struct host *h, bool live)
 	h->lookup = lookup;
 	h->peek = peek;
 	h->list = list;
+	h->text = text;
 	return host_mounts_new(h, live);
 }
 

@@ -13,6 +13,7 @@ struct view_entry {
 	const char *dst, *src;      /* src: canonical host path, or link text */
 	bool rw, noexec, device, named; /* named: a person asked, so it is required */
 	bool file;                  /* the source is not a directory */
+	bool random_id;             /* VIEW_DATA without content: a number that the child draws */
 	bool cow;                   /* written to, but the changes stay out of the host */
 	const struct host_file *host;
 	uint64_t size, inodes;
@@ -28,6 +29,8 @@ struct view {
 	struct table index;         /* dst to index of entries */
 	const char *home, *cwd;     /* inside */
 	const char *const *env;     /* of the program */
+	/* The project's git directories, its repository's first; .git files, which lead to some of them. */
+	struct { const char **dirs, **links; size_t count, cap, link_count, link_cap; } git;
 };
 int view_compile(struct build *b, struct view *v);
 /* Entry of this very path, len bytes of it; NULL = none. Valid until the next entry is added. */
@@ -42,6 +45,7 @@ typedef int view_name(struct build *b, struct view *v, const struct path_rule *r
 int view_each_name(struct build *b, struct view *v, const struct path_rule *r, const char *host, view_name *f, size_t *count);
 /* Host path with no link but the last part in it; parts that aren't there stay as they are. NULL = out of memory. */
 const char *view_real(struct build *b, const char *path);
+int view_git(struct build *b, struct view *v);   /* view_git.c */
 int view_hide(struct build *b, struct view *v);
 int view_protect(struct build *b, struct view *v);
 int view_aliases(struct build *b, struct view *v);
@@ -78,6 +82,7 @@ int sysctl_compile(struct build *b);
 int mount_compile(struct build *b, const struct view *v);
 /* overlay.c: a bound entry that is shown copy-on-write, the root of several layers, and what ends both. */
 int overlay_compile(struct build *b, const struct view *v, const struct view_entry *e, uint32_t walk);
+bool overlay_offered(const struct build *b);                  /* a host that can show a tree copy-on-write */
 bool overlay_is_root(const struct build *b);
 int overlay_root_compile(struct build *b, const struct view *v, const char *cover);
 int overlay_end(struct build *b);

@@ -386,7 +386,7 @@ static int emit_data(struct emit *m, const struct view_entry *e)
 		error_set(m->b->error, ERR_MOUNT_POINT, 0, NULL, e->dst, e->origin);
 		return error_detail(m->b->error, "file content needs a root of hutch's own: not with rootfs or host-root; use ro = SRC:DST");
 	}
-	op = mount_op(m, e->kind == VIEW_FD ? OP_WRITE_FD : OP_WRITE, path, e->origin);
+	op = mount_op(m, e->kind == VIEW_FD ? OP_WRITE_FD : e->random_id ? OP_MACHINE_ID : OP_WRITE, path, e->origin);
 	if (!op)
 		return -1;
 	op->number[0] = e->mode;

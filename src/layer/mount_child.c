@@ -329,6 +329,31 @@ int child_op_WRITE(struct child *c, const struct op *op)
 	return r < 0 ? child_fail(c, op, ERR_MOUNT_CREATE, r, "write", NULL) : 0;
 }
 
+/* As systemd makes it: a random UUID of version 4, in digits. */
+int child_op_MACHINE_ID(struct child *c, const struct op *op)
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char random[16];
+	char text[33];
+	long n = SYS3(SYS_getrandom, random, sizeof random, 0);
+	int fd, r;
+
+	if (n != (long)sizeof random)
+		return child_fail(c, op, ERR_MOUNT_CREATE, n < 0 ? (int)n : -5 /* EIO */, "getrandom", NULL);
+	random[6] = (random[6] & 0x0f) | 0x40;
+	random[8] = (random[8] & 0x3f) | 0x80;
+	for (size_t i = 0; i < sizeof random; i++) {
+		text[2 * i] = digits[random[i] >> 4];
+		text[2 * i + 1] = digits[random[i] & 15];
+	}
+	text[32] = '\n';
+	if ((fd = create(c, op)) < 0)
+		return -1;
+	r = write_all(fd, text, sizeof text);
+	sys_close(fd);
+	return r < 0 ? child_fail(c, op, ERR_MOUNT_CREATE, r, "write", NULL) : 0;
+}
+
 static int copy_from(struct child *c, const struct op *op, int from)
 {
 	char buffer[4096];

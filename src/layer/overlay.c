@@ -44,6 +44,14 @@ static int need_overlay(struct build *b, const char *subject, const char *origin
 	return error_detail(b->error, "this kernel is %s", h->release);
 }
 
+bool overlay_offered(const struct build *b)
+{
+	const struct host *h = b->host;
+
+	return !layer_never(b) && h->overlay && h->fsopen && h->openat2 &&
+	       (!by_launcher(b) || h->kernel_major > 5 || (h->kernel_major == 5 && h->kernel_minor >= 19));
+}
+
 /* A directory that is opened by the launcher with owners mapped, or by the child. */
 static int opened_tree(struct build *b, struct op *op, const char *path, const char *origin)
 {

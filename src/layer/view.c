@@ -103,6 +103,32 @@ static int system_files(struct build *b, struct view *v)
 	return 0;
 }
 
+/* Without a network a resolver is told so at once, by the loopback that answers nothing. */
+static int resolver(struct build *b, struct view *v)
+{
+	if (b->policy->ns[NS_NET].how != NS_NEW)
+		return 0; /* the host's own file, wherever its link leads */
+	return data_default(b, v, "/etc/resolv.conf", "# no network in here\nnameserver 127.0.0.1\noptions timeout:1 attempts:1\n");
+}
+
+static int machine_id(struct build *b, struct view *v)
+{
+	const struct policy *p = b->policy;
+	struct view_entry *e;
+
+	if (p->machine_id_host)
+		return bind_default(b, v, "/etc/machine-id");
+	if (p->machine_id)
+		return data_default(b, v, "/etc/machine-id", arena_printf(b->plan->arena, "%s\n", p->machine_id));
+	if (at(v, "/etc/machine-id"))
+		return 0;
+	if (!(e = view_add(b, v, VIEW_DATA, "/etc/machine-id", "system")))
+		return -1;
+	e->random_id = true;
+	e->mode = 0444;
+	return 0;
+}
+
 /* Who is who inside: nothing of the host's users. */
 static int identity_files(struct build *b, struct view *v)
 {
@@ -200,6 +226,11 @@ static int add_rules(struct build *b, struct view *v)
 			continue; /* of what is shown, which is known only later */
 		if (r->optional && r->src && look(b, r->src)->errnum == 2 /* ENOENT */) {
 			if (build_row(b, ROW_MISSING, r->dst, "shown if there", "absent", "-", "optional and doesn't exist", r->origin) < 0)
+				return -1;
+			continue;
+		}
+		if (r->kind == RULE_COW && r->strength == STRENGTH_PREFERRED && !overlay_offered(b)) {
+			if (build_row(b, ROW_MISSING, r->dst, "copy-on-write", "not shown", "-", "this host has no overlay file systems for it", r->origin) < 0)
 				return -1;
 			continue;
 		}
@@ -434,10 +465,10 @@ int view_compile(struct build *b, struct view *v)
 	if (own_root && p->system && !p->rootfs && system_files(b, v) < 0)
 		return -1;
 	if (own_root && !layer_never(b)) {
-		if ((!p->rootfs && identity_files(b, v) < 0) || private_places(b, v) < 0 || kernel_places(b, v) < 0)
+		if ((!p->rootfs && (identity_files(b, v) < 0 || resolver(b, v) < 0 || machine_id(b, v) < 0)) || private_places(b, v) < 0 || kernel_places(b, v) < 0)
 			return -1;
 	}
 	if (default_cwd(b, v) < 0 || (!layer_enters(b) && (exec_resolve(b, v) < 0 || show_program(b, v) < 0)))
 		return -1;
-	return resolve_destinations(b, v) < 0 || view_hide(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
+	return resolve_destinations(b, v) < 0 || view_git(b, v) < 0 || view_hide(b, v) < 0 || view_protect(b, v) < 0 ? -1 : view_aliases(b, v);
 }

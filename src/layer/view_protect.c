@@ -96,8 +96,7 @@ static int check_late(struct build *b, const struct path_rule *r, const struct v
 		return error_nomem(b->error);
 	p->late = grown;
 	grown[p->late_count++] = (struct late_name){ .tree = tree->src, .rest = host + strlen(tree->src) + 1, .dev = tree->host->dev, .ino = tree->host->ino, .link = link, .origin = r->origin };
-	return build_row(b, ROW_WEAKER, r->dst, "protected", link ? "a link that must stay" : "moved aside if it was made", "looked for by the launcher when the run has ended",
-			 "protect-new = check: the directory takes new names; close keeps this one from being made", r->origin);
+	return build_row(b, ROW_ENFORCED, r->dst, "protected, check", link ? "moved aside if it isn't the link any more" : "moved aside if it was made", "the launcher, at the end", NULL, r->origin);
 }
 
 /* The name itself is a link, which nothing can be mounted over. */
@@ -140,14 +139,16 @@ static int protect(struct build *b, struct view *v, const struct path_rule *r)
 	if (!f || !len)
 		return refuse(b, r, "the directory that would have to take no new names is the root itself");
 	const char *dst = arena_printf(b->plan->arena, "%s%.*s", e ? e->dst : "", (int)(len - top), host + top);
+	/* Below a file nothing can be made as long as the file stays. */
+	bool missing = host[len] && !(r->set && !S_ISDIR(f->mode));
 	if (!dst)
 		return error_nomem(b->error);
-	if (host[len] && e && e->cow)
+	if (missing && e && e->cow)
 		return r->set ? build_row(b, ROW_WEAKER, r->dst, "protected", "made in the changes alone", "copy-on-write", "look at the changes before you commit them", r->origin)
 			: refuse(b, r, "nothing is there, and in a copy-on-write tree a name can't be kept from being made: look at the changes before you commit them");
-	if (host[len] && r->set && e && (b->policy->protect_check || !S_ISDIR(f->mode)))
+	if (missing && r->set && e && b->policy->protect_check)
 		return check_late(b, r, e, host, NULL);
-	if (host[len])
+	if (missing)
 		return S_ISDIR(f->mode) ? freeze(b, v, r, e, dst, f) : refuse(b, r, "a file is in the way");
 	const struct view_entry there = { .kind = VIEW_BIND, .dst = dst, .src = f->real, .host = f, .file = !S_ISDIR(f->mode), .named = true,
 					  .noexec = e && e->noexec, .origin = r->origin, .fd = -1 };
@@ -168,17 +169,46 @@ static int protect_name(struct build *b, struct view *v, const struct path_rule 
 	return protect(b, v, &here);
 }
 
-/* A row of a set is a path of the host. */
-static int protect_row(struct build *b, struct view *v, const struct path_rule *r)
+static int protect_host(struct build *b, struct view *v, const struct path_rule *r, const char *path)
 {
-	const char *host = view_real(b, r->dst);
+	const char *host = view_real(b, path);
 	size_t shown;
 
 	if (!host)
 		return error_nomem(b->error);
 	if (view_each_name(b, v, r, host, protect_name, &shown) < 0)
 		return -1;
-	return shown ? 0 : build_row(b, ROW_ENFORCED, r->dst, "protected", "not the host's", "-", "no rule shows it", r->origin);
+	return shown ? 0 : build_row(b, ROW_ENFORCED, path, "protected", "not the host's", "-", "no rule shows it", r->origin);
+}
+
+/* Below the project's .git: the same in each of its git directories. Where it has none, the names by which one would be made. */
+static int protect_git(struct build *b, struct view *v, const struct path_rule *r, const char *rest)
+{
+	for (size_t i = 0; i < v->git.count; i++) {
+		const char *path = arena_printf(b->plan->arena, "%s%s", v->git.dirs[i], rest);
+		if (!path)
+			return error_nomem(b->error);
+		/* It names the worktree, and only where there is one. */
+		if (!strcmp(rest, "/gitdir") && b->host->lookup(b->host, NULL, path)->errnum)
+			continue;
+		if (protect_host(b, v, r, path) < 0)
+			return -1;
+	}
+	return v->git.count ? 0 : protect_host(b, v, r, r->dst);
+}
+
+/* A row of a set is a path of the host. */
+static int protect_row(struct build *b, struct view *v, const struct path_rule *r)
+{
+	const char *cwd = b->policy->context.cwd, *rest = cwd && path_below(r->dst, cwd) && strcmp(cwd, "/") ? r->dst + strlen(cwd) : "";
+
+	if (!strncmp(rest, "/.git/", 6))
+		return protect_git(b, v, r, rest + 5);
+	for (size_t i = 0; !strcmp(rest, "/.gitmodules") && i < v->git.link_count; i++) {
+		if (protect_host(b, v, r, v->git.links[i]) < 0)
+			return -1;
+	}
+	return protect_host(b, v, r, r->dst);
 }
 
 int view_protect(struct build *b, struct view *v)
@@ -195,5 +225,9 @@ int view_protect(struct build *b, struct view *v)
 		if ((r.set ? protect_row : protect)(b, v, &r) < 0)
 			return -1;
 	}
+	if (b->plan->late_count &&
+	    build_row(b, ROW_WEAKER, "protected names that aren't there yet", "not made", arena_printf(b->plan->arena, "%zu of them moved aside if they were made", b->plan->late_count),
+		      "the launcher looks when the run has ended", "directories stay open for other names; protect-new = close closes them", b->policy->origin[KEY_PROTECT_NEW]) < 0)
+		return -1;
 	return v->count == before ? 0 : view_sort(b, v);
 }

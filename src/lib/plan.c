@@ -71,12 +71,12 @@ static int copy_context(struct policy_context *c, struct arena *a, struct hutch_
 	return 0;
 }
 
-static bool wants_overlay(const struct policy *p)
+static bool wants_overlay(const struct policy *p, struct host *h)
 {
 	bool wanted = p->rootfs_cow || p->layer_count;
 
 	for (size_t i = 0; i < p->rule_count; i++)
-		wanted |= p->rules[i].kind == RULE_COW;
+		wanted |= p->rules[i].kind == RULE_COW && !(p->rules[i].optional && h->lookup(h, NULL, p->rules[i].src)->errnum);
 	return wanted;
 }
 
@@ -116,7 +116,7 @@ int lib_compile(const hutch_policy *p, bool full, bool enter, hutch_plan *out, s
 		return -1;
 	if (!full && (out->policy.map == MAP_AUTO || out->policy.map == MAP_EXPLICIT))
 		host_probe_ids(&out->host);
-	if (!full && wants_overlay(&out->policy))
+	if (!full && wants_overlay(&out->policy, &out->host))
 		host_probe_overlay(&out->host);
 	if (policy_limits(&out->policy))
 		host_probe_cgroups(&out->host, out->policy.cgroup_parent);

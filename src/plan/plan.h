@@ -46,6 +46,7 @@ enum plan_section {
 	X(MKFILE, "mount-point") /* an empty file to mount on */ \
 	X(SYMLINK, "symlink") /* path2 = text */ \
 	X(WRITE, "file") /* data, mode = number[0] */ \
+	X(MACHINE_ID, "machine-id") /* 32 random digits, mode = number[0] */ \
 	X(WRITE_FD, "file-fd") /* number[0] = fd, number[1] = mode */ \
 	X(BIND, "bind") /* path2 = host source, or opened slot; number: dev, ino vetted; attr */ \
 	X(TMPFS, "tmpfs") /* data = options, attr */ \

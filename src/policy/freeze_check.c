@@ -75,6 +75,18 @@ static int check_files(struct freeze *f)
 	return 0;
 }
 
+/* Only in a root of hutch's own can there be such a file without one in the tree. */
+static int check_machine_id(struct freeze *f)
+{
+	const struct policy *p = f->policy;
+
+	if (!named(f, KEY_MACHINE_ID) || (!p->rootfs && !p->host_root && p->ns[NS_USER].how != NS_NEVER && p->ns[NS_MNT].how == NS_NEW))
+		return 0;
+	if (p->rootfs || p->host_root)
+		return conflict(f, KEY_MACHINE_ID, p->rootfs ? KEY_ROOTFS : KEY_HOST_ROOT, "the tree has its own /etc/machine-id");
+	return conflict(f, KEY_MACHINE_ID, p->ns[NS_USER].how == NS_NEVER ? KEY_USERNS : KEY_MNTNS, "/etc is the host's there");
+}
+
 static bool any_cow(const struct policy *p)
 {
 	bool found = p->rootfs_cow;
@@ -133,7 +145,7 @@ int freeze_check(struct freeze *f)
 {
 	const struct policy *p = f->policy;
 
-	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_cow(f) < 0 || check_ids(f) < 0 || check_output(f) < 0)
+	if (check_privilege(f) < 0 || check_namespaces(f) < 0 || check_files(f) < 0 || check_machine_id(f) < 0 || check_cow(f) < 0 || check_ids(f) < 0 || check_output(f) < 0)
 		return -1;
 	if ((p->tcp_connect.given || p->tcp_bind.given) && p->landlock == LANDLOCK_OFF)
 		return conflict(f, p->tcp_connect.given ? KEY_TCP_CONNECT : KEY_TCP_BIND, KEY_LANDLOCK, "Landlock is what enforces port lists");

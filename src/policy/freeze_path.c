@@ -199,6 +199,8 @@ static int parse_bind(struct freeze *f, const struct draft_line *l, struct path_
 	src = spec_part(f, &rest);
 	if (!src)
 		return -1;
+	if (r->optional && src[0] == '~' && l->strength == STRENGTH_PREFERRED && !f->context->home)
+		return 1; /* a preset's: without a home there is none of it */
 	r->src = source_path(f, l, src);
 	if (!r->src)
 		return -1;

@@ -67,7 +67,7 @@ static int freeze_bools(struct freeze *f)
 {
 	struct policy *p = f->policy;
 	const struct { enum key_id key; bool *out; } bools[] = {
-		{ KEY_SYSTEM, &p->system }, { KEY_HOST_ROOT, &p->host_root }, { KEY_CHROOT, &p->chroot },
+		{ KEY_SYSTEM, &p->system }, { KEY_HOST_ROOT, &p->host_root }, { KEY_CHROOT, &p->chroot }, { KEY_GIT, &p->git },
 		{ KEY_AMBIENT, &p->ambient }, { KEY_NO_NEW_PRIVS, &p->no_new_privs }, { KEY_KEEP_ENV, &p->keep_env },
 		{ KEY_FD_ANY, &p->fd_any_kind }, { KEY_INIT, &p->init }, { KEY_DIE_WITH_LAUNCHER, &p->die_with_launcher },
 	};
@@ -172,6 +172,23 @@ static int freeze_ns(struct freeze *f, enum ns_kind kind)
 	return ns_join(f, &l, ns_keys[kind].file, out);
 }
 
+static int freeze_machine_id(struct freeze *f)
+{
+	struct draft_line l = line_of(f, KEY_MACHINE_ID);
+	struct policy *p = f->policy;
+
+	if (!strcmp(l.value, "random"))
+		return 0;
+	if (!strcmp(l.value, "host")) {
+		p->machine_id_host = true;
+		return 0;
+	}
+	if (strlen(l.value) != 32 || strspn(l.value, "0123456789abcdef") != 32)
+		return bad_value(f, &l, "it is no number of 32 small hexadecimal digits");
+	p->machine_id = l.value;
+	return 0;
+}
+
 int freeze_scalars(struct freeze *f)
 {
 	struct policy *p = f->policy;
@@ -181,6 +198,8 @@ int freeze_scalars(struct freeze *f)
 	if (get_number(f, KEY_TMP_SIZE, &p->tmp_size) < 0 || get_number(f, KEY_TMP_INODES, &p->tmp_inodes) < 0 || get_number(f, KEY_COW_SIZE, &p->cow_size) < 0)
 		return -1;
 	if (get_name(f, KEY_HOSTNAME, 1, &p->hostname) < 0 || get_name(f, KEY_DOMAINNAME, 0, &p->domainname) < 0)
+		return -1;
+	if (freeze_machine_id(f) < 0)
 		return -1;
 	for (int kind = 0; kind < NS_KINDS; kind++) {
 		if (freeze_ns(f, (enum ns_kind)kind) < 0)

@@ -144,6 +144,7 @@ struct policy {
 	bool rootfs_cow;
 	const char *const *layers;           /* over rootfs, lowest first */
 	size_t layer_count;
+	bool git;                            /* a repository outside of the working directory is shown, if it is the one's */
 	bool protect_check;                  /* names of a set that aren't there yet: looked for when the run has ended */
 	const char *cow_upper;               /* NULL = in memory */
 	uint64_t cow_size;
@@ -154,6 +155,8 @@ struct policy {
 	bool proc_subset_pid;
 	unsigned hidepid;                    /* 0 off 1 noaccess 2 invisible 4 ptraceable: the kernel's numbers */
 	bool sys_ro;
+	const char *machine_id;              /* 32 digits; NULL = random */
+	bool machine_id_host;
 	uint64_t tmp_size, tmp_inodes;
 	bool home_private;
 	enum { CWD_RO, CWD_RW, CWD_NONE } cwd_access;

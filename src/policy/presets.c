@@ -59,6 +59,47 @@ static const char preset_judge[] =
 "tty = none\n"
 "die-with-launcher = yes\n";
 
+static const char preset_agent[] =
+"# agent: a tool that writes code and runs it by itself, at work in a project (the working directory).\n"
+"#\n"
+"# Protects from: all that `default` does, and: reading the project's passwords and keys (@secrets: .env, *.pem…);\n"
+"# in the project, changing what others run unasked (@autorun: git hooks and config, settings of editors, direnv,\n"
+"# npm and CI): what is there is read-only, and what was made there is moved aside when the run has ended;\n"
+"# poisoning caches that unconfined programs use later (they are shown, changes to them are thrown away).\n"
+"# git works: status, add, commit, branches, worktrees within the project, submodules that are checked out; so does\n"
+"# a project that is a worktree or a submodule, whose repository is then shown, too. What writes to git's config\n"
+"# (config, remote add, push -u, submodule add or update) is refused; other repositories can't be reached.\n"
+"# Does not protect from: changes to the project itself (code, tests, Makefile, package.json, commits, branches):\n"
+"# look at them before you run or push them; a repository that the program made inside the project, whose config\n"
+"# is its own: don't run git there, nor with --recurse-submodules, before you looked; a name of @autorun that is\n"
+"# used before the run has ended, or when the launcher was killed (--protect-new=close keeps it from being made; then\n"
+"# the project's top directory and .git take no new names, and git can only look). With --net=host: sending away\n"
+"# all that it can read. Hidden are the names that are there at the start, in the project's top directory.\n"
+"# A network: --net=host. A name for commits: --ro ~/.gitconfig. One path more: --rw ./.github/workflows.\n"
+"cwd-access = rw\n"
+"git = yes\n"
+"hide = @secrets\n"
+"protect = @autorun\n"
+"protect-new = check\n"
+"cow = ?~/.cache/pip\n"
+"cow = ?~/.cache/uv\n"
+"cow = ?~/.cache/go-build\n"
+"cow = ?~/go/pkg/mod\n"
+"cow = ?~/.npm/_cacache\n"
+"cow = ?~/.cache/yarn\n"
+"cow = ?~/.cargo/registry\n"
+"cow = ?~/.m2/repository\n"
+"cow = ?~/.gradle/caches\n"
+"file = /etc/gitconfig <<END\n"
+"[user]\n"
+"\tname = user\n"
+"\temail = user@hutch.invalid\n"
+"[safe]\n"
+"\tdirectory = *\n"
+"[gc]\n"
+"\tauto = 0\n"
+"END\n";
+
 static const char preset_view[] =
 "# view: only a changed view of the files, no security.\n"
 "#\n"
@@ -89,7 +130,7 @@ static const char preset_view[] =
 "rlimit-core = host\n";
 
 static const struct { const char *name, *text; } presets[] = {
-	{ "default", preset_default }, { "strict", preset_strict }, { "judge", preset_judge }, { "view", preset_view },
+	{ "default", preset_default }, { "strict", preset_strict }, { "judge", preset_judge }, { "agent", preset_agent }, { "view", preset_view },
 };
 
 const char *preset_text(const char *name)

@@ -159,6 +159,37 @@ def heredoc(s, c):
     assert r.one("cat:/etc/app.conf") == "line one\\x0a  # no comment here\\x0a" and r.one("hostname") == "from-file", r
 
 
+def machine_id(s, c):
+    """Another number in each run, none of them the host's; the host's or a given one where asked for."""
+    def one(*opts):
+        return s.see(c, list(opts), "cat /etc/machine-id", "write /etc/machine-id", cwd="/").one("cat:/etc/machine-id").removesuffix("\\x0a")
+    seen = {one() for _ in range(3)}
+    assert len(seen) == 3 and all(len(n) == 32 and set(n) <= set("0123456789abcdef") and n[12] == "4" and n[16] in "89ab" for n in seen), seen
+    given = "0123456789abcdef0123456789abcdef"
+    assert one("--machine-id", given) == given and one("--file", "/etc/machine-id=mine") == "mine"
+    if os.path.exists("/etc/machine-id"):
+        host = open("/etc/machine-id").read().strip()
+        assert host not in seen and one("--machine-id", "host") == host
+    for opts, word in ((["--machine-id", "0123"], "E0101"), (["--machine-id", given.upper()], "E0101"), (["--machine-id", given, "--preset", "view"], "E0103"),
+                       (["--machine-id", given, "--userns", "never"], "E0103")):
+        r = s.run(c, opts, ["true"], cwd="/")
+        assert r.status == 125 and word in r.err, r
+
+
+def resolver(s, c):
+    """No network: a name fails at once, whatever it is. The host's network: the host's file, through all its links."""
+    look = "import socket, time\nt = time.time()\ntry: socket.getaddrinfo('example.org', 80)\nexcept OSError as e: print('none', time.time() - t < 5)"
+    r = s.run(c, [], ["/usr/bin/python3", "-c", look], cwd="/")
+    assert r.out.strip() == "none True", r
+    r = s.see(c, [], "cat /etc/resolv.conf", cwd="/")
+    assert "nameserver 127.0.0.1" in r.one("cat:/etc/resolv.conf"), r
+    if os.path.exists("/etc/resolv.conf"):
+        r = s.run(c, ["--net=host"], ["cat", "/etc/resolv.conf"], cwd="/")
+        assert r.status == 0 and r.out == open("/etc/resolv.conf").read(), r
+    r = s.see(c, ["--file", "/etc/resolv.conf=mine"], "cat /etc/resolv.conf", cwd="/")
+    assert r.one("cat:/etc/resolv.conf") == "mine", r
+
+
 def mask(s, c):
     d = tree(s, c)
     r = s.see(c, ["--rw", d + ":/w", "--mask", "/w/secret", "--mask", "/w/sub"], "cat /w/secret /w/f", "write /w/secret", "ls /w/sub", "read /w/sub/g",
@@ -527,7 +558,8 @@ def view(s, c):
 
 
 def cases(s, c, who):
-    for f in (ro, rw, same_path, single_file, optional, specific, rename_ancestor, contradiction, alias, recursive_ro, tmpfs, made, heredoc, mask, flags,
+    for f in (ro, rw, same_path, single_file, optional, specific, rename_ancestor, contradiction, alias, recursive_ro, tmpfs, made, heredoc,
+              machine_id, resolver, mask, flags,
               root_is_ro, home, cwd, var_tmp, dev, pty, proc, proc_ladder, proc_options, sysfs, etc, no_system, submounts, rootfs, rootfs_rw, rootfs_mounts, rootfs_links,
               chroot, debian, odd, odd_cwd, colon, symlink_source, link_in_the_way, view):
         s.case("%s/files/%s" % (who, f.__name__.replace("_", "-")), f, s, c)
