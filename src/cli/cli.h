@@ -45,6 +45,8 @@ int door_bad_option(struct hutch_error *e, const char *word, int at);
 int door_preload(int argc, char *const argv[], bool report);
 /* elf.c: NULL = the library can go into this program; else why it can't (and which door works). */
 const char *door_refuses(int fd, bool *missing);
+/* Would the loader take the library into the program, with this environment? It is asked, and nothing is started. */
+bool door_loads(const char *program, const char *library, char **env);
 /* ---- commit.c ---- */
 /* Commits, says so on standard error, and throws the store away once all is in. Exit status. */
 int commit_all(hutch_changes *c, const char *const *paths, unsigned flags, bool keep);

@@ -178,11 +178,22 @@ static void program(struct door *d, char **env, pid_t parent)
 	_exit(HUTCH_EXIT_NOT_EXEC);
 }
 
+/* A loader that can't open the library, or takes it for another machine's, says so and starts the program without it. */
+static int try_library(const struct door *d, char **env)
+{
+	if (door_loads(d->program, d->library, env))
+		return 0;
+	say("loading the library into", d->program, "the loader leaves it out");
+	fprintf(stderr, "  the library is %s; LD_PRELOAD=… LD_TRACE_LOADED_OBJECTS=1 shows the loader's words; nothing was run\n", d->library);
+	return HUTCH_EXIT_FAILED;
+}
+
 static int start_with(struct door *d, struct arena *a)
 {
 	struct hutch_error e = { 0 };
 	pid_t parent = getpid();
 	char **env;
+	int status;
 
 	/* The ack's writing end and the words go into the program: no close-on-exec. */
 	if (pipe(d->ack) < 0 || fcntl(d->ack[0], F_SETFD, FD_CLOEXEC) < 0 || pipe2(d->failed, O_CLOEXEC) < 0)
@@ -191,6 +202,8 @@ static int start_with(struct door *d, struct arena *a)
 		return cli_error(&e);
 	if (!(env = environment(d, a)))
 		return cli_nomem();
+	if ((status = try_library(d, env)))
+		return status;
 	fflush(NULL);
 	d->pid = fork();
 	if (d->pid < 0)

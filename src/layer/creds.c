@@ -2,6 +2,8 @@
  * Runs in: parent. */
 #include "layer/layer.h"
 
+#include <string.h>
+
 #include "sys/uapi.h"
 
 #define SECBIT_NO_SETUID_FIXUP 4u
@@ -90,6 +92,8 @@ int creds_compile(struct build *b)
 
 	if (b->plan->keep_identity)
 		return 0;
+	if (!has_privilege(b) && b->policy->strength[KEY_SECUREBITS] == STRENGTH_REQUIRED && strcmp(b->policy->origin[KEY_SECUREBITS], "default"))
+		return error_set(b->error, ERR_CREDS_CAPS, 1 /* EPERM */, NULL, "securebits", b->policy->origin[KEY_SECUREBITS]);
 	if (!has_privilege(b))
 		return build_row(b, ROW_WEAKER, "capability bounding set", "empty", "the caller's", "no_new_privs",
 				 "no privilege to empty it; no_new_privs makes it moot", b->policy->origin[KEY_CAPS]);

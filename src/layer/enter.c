@@ -16,6 +16,11 @@ static int refuse(struct build *b, enum key_id key, const char *why)
 	return error_set(b->error, ERR_ENTER_KEY, 0, NULL, what, b->policy->origin[key]);
 }
 
+static bool named(const struct policy *p, enum key_id key)
+{
+	return p->strength[key] == STRENGTH_REQUIRED && strcmp(p->origin[key], "default");
+}
+
 /* What a person named and a running process can't be given. */
 int enter_check(struct build *b)
 {
@@ -23,8 +28,8 @@ int enter_check(struct build *b)
 
 	if (!layer_enters(b))
 		return 0;
-	if (p->tty == TTY_PRIVATE)
-		return refuse(b, KEY_TTY, "the process has its terminal already");
+	if (p->tty == TTY_PRIVATE || (p->tty == TTY_NONE && named(p, KEY_TTY)))
+		return refuse(b, KEY_TTY, "the process has its session and terminal already");
 	if (p->output_limited || p->stdout_file || p->stderr_file)
 		return refuse(b, p->output_limited ? KEY_OUTPUT_MAX : p->stdout_file ? KEY_STDOUT : KEY_STDERR, "the process writes to its own descriptors already");
 	if (p->on_exit == ON_EXIT_COMMIT || p->on_exit == ON_EXIT_ASK)
@@ -44,8 +49,14 @@ int enter_check(struct build *b)
 /* What a launcher holds, and here is none. */
 static int check_here(struct build *b)
 {
+	static const enum key_id outside[] = { KEY_NAME, KEY_GRACE, KEY_CGROUP_PARENT, KEY_DIE_WITH_LAUNCHER };
 	const struct policy *p = b->policy;
 
+	for (size_t i = 0; i < COUNT_OF(outside); i++) {
+		/* That it may outlive its launcher needs nobody. */
+		if (named(p, outside[i]) && (outside[i] != KEY_DIE_WITH_LAUNCHER || p->die_with_launcher))
+			return refuse(b, outside[i], "without namespaces nobody stays outside to hold it");
+	}
 	for (size_t i = 0; i < LIMIT_KINDS; i++) {
 		if (p->limits[i].given)
 			return refuse(b, p->limits[i].key, "without namespaces nobody stays outside to hold it");

@@ -39,13 +39,15 @@ static int refuse_named(struct build *b)
 {
 	static const enum key_id keys[] = {
 		KEY_HOSTNAME, KEY_DOMAINNAME, KEY_TIME_MONOTONIC, KEY_TIME_BOOTTIME, KEY_MAP, KEY_UID_MAP, KEY_GID_MAP, KEY_GROUPS,
-		KEY_PROC, KEY_PROC_SUBSET, KEY_HIDEPID, KEY_SYS, KEY_CHROOT, KEY_HOST_ROOT, KEY_TMP_SIZE, KEY_TMP_INODES,
+		KEY_PROC, KEY_PROC_SUBSET, KEY_HIDEPID, KEY_SYS, KEY_CHROOT, KEY_HOST_ROOT, KEY_TMP_SIZE, KEY_TMP_INODES, KEY_HOME,
 	};
 	const struct policy *p = b->policy;
 
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {
 		if (p->strength[keys[i]] != STRENGTH_REQUIRED || !strcmp(p->origin[keys[i]], "default"))
 			continue;
+		if (keys[i] == KEY_HOME && !p->home_private)
+			continue; /* there is none, as asked for */
 		return error_set(b->error, ERR_NS_CONFLICT, 0, NULL,
 				 arena_printf(b->plan->arena, "%s together with userns = never", key_rows[keys[i]].name), p->origin[keys[i]]);
 	}

@@ -16,6 +16,9 @@ int tty_compile(struct build *b)
 
 	if (layer_enters(b)) {
 		b->plan->shared_session = true;
+		if (p->tty == TTY_NONE)
+			return build_row(b, ROW_MISSING, "terminal", "none", "its own session and terminal", "-",
+					 "a process that goes on keeps them", p->origin[KEY_TTY]);
 		return build_row(b, fds_caller_tty(b) ? ROW_OPEN : ROW_ENFORCED, "terminal", "the process's own", "its own session and terminal", "-",
 				 fds_caller_tty(b) ? "typing into it (TIOCSTI) is stopped by the system call filter only" : NULL, p->origin[KEY_TTY]);
 	}

@@ -8,6 +8,7 @@ A row is one probe. Its verdict in a mode:
 Runs in: the test process.
 """
 import array
+import contextlib
 import fcntl
 import os
 import random
@@ -28,10 +29,11 @@ class Row:
     """id, what: as in the corpus. probe: verb and arguments, or {mode: …}. opts: of every run.
     control: argv prefix ([] = the bare user), None = there can be none (why says the reason).
     own: what the control gets instead of probe. mutate: options that take the layer away, or the text that
-    names the second layer which holds then. never: why the mode without namespaces doesn't promise it."""
+    names the second layer which holds then. never: why the mode without namespaces doesn't promise it.
+    door: function(engine) -> (words in front of the options, the probe's program); None = hutch run."""
 
     def __init__(self, id, what, probe, layer, opts=(), control=(), own=None, mutate=None, never=None, root=None,
-                 stdin=None, cwd=None, check=None, modes=None, user=None, sandbox=True, setup=None, why=None, tty=False, fds=()):
+                 stdin=None, cwd=None, check=None, modes=None, user=None, sandbox=True, setup=None, why=None, tty=False, fds=(), door=None):
         self.__dict__.update(locals())
         del self.__dict__["self"]
 
@@ -137,6 +139,7 @@ class Engine:
         self.bin = suite.bin
         self.probe = suite.compile("probe", "tests/attack", sorted(
             f for f in os.listdir(os.path.join(harness.TOP, "tests/attack")) if f.endswith(".c")), ["-Wno-unused-result"])
+        self.head = [suite.hutch, "run"]
         self.canaries = Canaries(suite.base, user)
         self.ns = {k: os.readlink("/proc/self/ns/" + k) for k in harness.KINDS if os.path.exists("/proc/self/ns/" + k)}
         self.table, self.controls, self.mutations, self.count = {}, {}, {}, 0
@@ -157,6 +160,17 @@ class Engine:
         return out if r.returncode == 0 else None
 
     # ---- one run ----
+    @contextlib.contextmanager
+    def through(self, door):
+        """What is started meanwhile is confined by this door."""
+        usual = self.head, self.probe
+        if door:
+            self.head, self.probe = door(self)
+        try:
+            yield
+        finally:
+            self.head, self.probe = usual
+
     def work(self, caller):
         """A fresh directory that the sandbox may write."""
         self.count += 1
@@ -248,8 +262,9 @@ class Engine:
         before = self.canaries.state()
         opts = ["--cwd-access=none", "--ro=" + self.bin, "--rw=" + w, *MODES[mode], *row.opts, *more]
         program = row.probe[mode] if isinstance(row.probe, dict) else row.probe
-        binary = [] if program[0].startswith("/") or program[0].startswith("{") else [self.probe]
-        argv = [self.s.hutch, "run", *self.fill(opts, w), "--", *binary, *self.fill(program, w)]
+        with self.through(row.door):
+            binary = [] if program[0].startswith("/") or program[0].startswith("{") else [self.probe]
+            argv = [*self.head, *self.fill(opts, w), "--", *binary, *self.fill(program, w)]
         if row.id[0] in "HI":
             time.sleep(0.03)                # what an earlier run sent is logged by now
         hits = len(self.canaries.hits)

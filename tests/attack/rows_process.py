@@ -19,7 +19,7 @@ def start(e, caller, opts, words, ready=True, hutch=True):
     """A run with a tag of its own that with_tag() finds: (process, tag)."""
     w = e.work(caller)
     tag = "life%d-%s" % (e.count, e.canaries.tag)
-    argv = [e.s.hutch, "run", "--cwd-access=none", "--ro=" + e.bin, "--rw=" + w, "--env=LIFE=" + tag, *opts, "--"] if hutch else []
+    argv = [*e.head, "--cwd-access=none", "--ro=" + e.bin, "--rw=" + w, "--env=LIFE=" + tag, *opts, "--"] if hutch else []
     p = subprocess.Popen(argv + [e.probe, *[x.replace("TAG", tag) for x in words]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                          cwd=w, env=dict(caller.environ(), LIFE=tag), start_new_session=True, **caller.popen_args())
     if ready and p.stdout.readline() != b"READY\n":

@@ -84,7 +84,8 @@ def thread(s, c):
     clean(r)
     r = host.run(s, c, "enter", "try fork", "exit 0", program=h, cwd="/")
     assert r.one("enter") == "ok" and r.one("fork") == "ok", r
-    clean(spawns(s, c, sanitized(s, "thread", "spawners"), 16, 1))
+    many = (64, 2) if "--full" in sys.argv else (16, 1)
+    clean(spawns(s, c, sanitized(s, "thread", "spawners"), *many))
 
 
 def selfbox(s, c):
