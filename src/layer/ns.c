@@ -40,6 +40,7 @@ static int refuse_named(struct build *b)
 	static const enum key_id keys[] = {
 		KEY_HOSTNAME, KEY_DOMAINNAME, KEY_TIME_MONOTONIC, KEY_TIME_BOOTTIME, KEY_MAP, KEY_UID_MAP, KEY_GID_MAP, KEY_GROUPS,
 		KEY_PROC, KEY_PROC_SUBSET, KEY_HIDEPID, KEY_SYS, KEY_CHROOT, KEY_HOST_ROOT, KEY_TMP_SIZE, KEY_TMP_INODES, KEY_HOME,
+		KEY_MACHINE_ID,
 	};
 	const struct policy *p = b->policy;
 

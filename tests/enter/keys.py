@@ -12,7 +12,8 @@ import host
 VALUES = {
     "include": ["strict"], "system": ["no"], "ro": ["D"], "rw": ["D"], "cow": ["D"], "cow-size": ["1M", "cow D"], "cow-upper": ["U", "cow D"],
     "on-exit": ["discard", "cow D", "cow-upper U"], "tmpfs": ["/x"], "dir": ["/x"], "symlink": ["a:/x"], "file": ["/x=y"], "file-fd": ["FILE:/x"],
-    "mask": ["/usr/bin/env"], "protect": ["D/new", "rw D"], "device": ["/dev/null", "dev none"], "rootfs": ["R"], "rootfs-access": ["rw", "rootfs R"],
+    "mask": ["/usr/bin/env"], "protect": ["D/new", "rw D"],
+    "protect-new": ["check", "rw D", "protect @autorun"], "hide": ["/usr/bin/env"], "git": ["yes"], "machine-id": ["host"], "device": ["/dev/null", "dev none"], "rootfs": ["R"], "rootfs-access": ["rw", "rootfs R"],
     "layer": ["D", "rootfs R"], "host-root": ["yes"], "chroot": ["yes", "rootfs R"], "dev": ["none"], "proc": ["none"], "proc-subset": ["pid"],
     "hidepid": ["invisible"], "sys": ["ro"], "tmp-size": ["1M"], "tmp-inodes": ["100"], "home": ["none"], "cwd-access": ["none"], "name": ["enter-keys"],
     "cwd": ["/usr"], "userns": ["never"], "mntns": ["host"], "pidns": ["host"], "net": ["host"], "ipcns": ["host"], "utsns": ["host"], "cgroupns": ["host"],
@@ -96,10 +97,22 @@ def check_key(s, c, key, base, told, before):
     return "applied"
 
 
+def make_worktree(tree, repository):
+    """As git makes one: the .git file and the directory that it names point at each other."""
+    own = os.path.join(repository, "worktrees", "tree")
+    os.makedirs(own)
+    for path, text in ((os.path.join(tree, ".git"), "gitdir: %s\n" % own), (os.path.join(own, "gitdir"), "%s/.git\n" % tree),
+                       (os.path.join(own, "commondir"), "../..\n"), (os.path.join(own, "HEAD"), "ref: refs/heads/tree\n"),
+                       (os.path.join(repository, "HEAD"), "ref: refs/heads/main\n")):
+        with open(path, "w") as f:
+            f.write(text)
+
+
 def prepare(s, c):
     for name in ("dir", "upper", "root", "cwd"):
         os.mkdir(os.path.join(s.scratch, name))
     os.mkdir(os.path.join(s.scratch, "root", "usr"))
+    make_worktree(os.path.join(s.scratch, "cwd"), os.path.join(s.scratch, "repository"))
     os.chmod(os.path.join(s.scratch, "upper"), 0o700)
     c.own(s.scratch)
 
@@ -194,6 +207,12 @@ def target(s, c):
     return p, child
 
 
+def end(p, child):
+    """The child is the init of its namespace: with it everything in there ends, and unshare after it."""
+    os.kill(child, 9)
+    p.wait(20)
+
+
 def namespaces_of(pid):
     return {kind: os.readlink("/proc/%s/ns/%s" % (pid, kind)) for kind in harness.KINDS if os.path.exists("/proc/self/ns/" + kind)}
 
@@ -221,8 +240,7 @@ def joins(s, c):
             out, err = p.communicate(timeout=20)
             assert p.returncode == 6 and b"caught=15" in out and b"fork=ok" in out and b"thread=ok" in out, (p.returncode, out, err)
     finally:
-        t.kill()
-        t.wait()
+        end(t, pid)
 
 
 def joins_refused(s, c):
@@ -243,8 +261,7 @@ def joins_refused(s, c):
         try:
             refused("E0331", r"userns = pid:N", "set net pid:%d" % pid)
         finally:
-            t.kill()
-            t.wait()
+            end(t, pid)
     r = host.run(s, c, "set net /proc/self/ns/uts", "enter", "try read " + secret, cwd="/")
     assert r.one("enter") == "E0331" and r.one("read") == "ok", r
 
