@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -74,8 +75,9 @@ void mapper_done(struct mapper *m)
 static int tree_open(struct mapper *m, const struct opened *o, uint32_t allocated, struct hutch_error *e)
 {
 	unsigned recursive = o->recursive ? U_AT_RECURSIVE : 0;
-	struct u_mount_attr a = { .attr_set = o->attr_set | (o->idmap ? U_MOUNT_ATTR_IDMAP : 0) };
-	int tree = sys_open_tree(AT_FDCWD, o->path, U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC | recursive), r = 0;
+	/* A copy is a peer of what it was copied from: what is mounted in the sandbox would be mounted on the host, too. */
+	struct u_mount_attr a = { .attr_set = o->attr_set | (o->idmap ? U_MOUNT_ATTR_IDMAP : 0), .propagation = MS_PRIVATE };
+	int tree = sys_open_tree(AT_FDCWD, o->path, U_OPEN_TREE_CLONE | U_OPEN_TREE_CLOEXEC | recursive), r;
 
 	if (tree < 0)
 		return error_set(e, ERR_LAUNCH_SOURCE, -tree, "open_tree", o->path, o->origin);
@@ -87,13 +89,12 @@ static int tree_open(struct mapper *m, const struct opened *o, uint32_t allocate
 		}
 		a.userns_fd = (uint64_t)ns;
 	}
-	if (a.attr_set)
-		r = sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a);
+	r = sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a);
 	/* A file system without this support (NFS, FUSE, some submount): the tree is shown with its real owners,
 	 * which only ever means fewer rights for the program. The other attributes hold in any case. */
 	if (o->idmap && !o->idmap_must && (r == -EINVAL || r == -EPERM || r == -EOPNOTSUPP)) {
-		a = (struct u_mount_attr){ .attr_set = o->attr_set };
-		r = a.attr_set ? sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a) : 0;
+		a = (struct u_mount_attr){ .attr_set = o->attr_set, .propagation = MS_PRIVATE };
+		r = sys_mount_setattr(tree, "", U_AT_EMPTY_PATH | recursive, &a);
 	}
 	if (r < 0) {
 		close(tree);
