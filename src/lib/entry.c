@@ -220,10 +220,9 @@ static int fill_list(int dir, struct list *l)
 	return r;
 }
 
-/* Before a run is put into the list. A living launcher's entry costs one look at its lock. */
-void entry_sweep(void)
+static void sweep_in(int dir)
 {
-	int dir = entry_directory(false, NULL, NULL), copy = dir < 0 ? -1 : openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *item;
 
@@ -242,8 +241,27 @@ void entry_sweep(void)
 	}
 	if (d)
 		closedir(d);
-	if (dir >= 0)
-		close(dir);
+}
+
+void entry_sweep(void)
+{
+	int dir = entry_directory(false, NULL, NULL);
+
+	if (dir < 0)
+		return;
+	sweep_in(dir);
+	close(dir);
+}
+
+#define TMPFS_ONE 60 /* size of a tmpfs directory with one name: 20 bytes for each, two of which are always counted */
+
+void entry_sweep_beside(const struct hutch_run *r)
+{
+	struct stat st;
+
+	/* One call where this run is alone, which is the usual case. */
+	if (r->entry.dir >= 0 && fstat(r->entry.dir, &st) == 0 && st.st_size != TMPFS_ONE)
+		sweep_in(r->entry.dir);
 }
 
 int hutch_entry_list(hutch_entry ***out, size_t *count, size_t *doubtful, struct hutch_error *e)

@@ -61,8 +61,10 @@ ssize_t entry_read(int dir, const char *file, char *text, size_t size);
 int entry_write(int dir, const char *file, const char *text); /* -errno */
 /* A dead launcher's cgroups are let go on, so that what is frozen in them can end, and removed. */
 void entry_release(const struct entry_text *t);
-/* Clears away what dead launchers of this user left in the list. */
+/* Clears away what dead launchers of this user left in the list; beside a run that has just been put into it. A living
+ * launcher's entry costs one look at its lock. */
 void entry_sweep(void);
+void entry_sweep_beside(const struct hutch_run *r);
 int entry_frozen(const struct hutch_entry *n); /* 1, 0, -1 = no cgroup that could */
 int entry_set_frozen(const struct hutch_entry *n, bool freeze, struct hutch_error *e);
 

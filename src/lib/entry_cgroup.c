@@ -192,7 +192,7 @@ static void remove_dead(const char *path, bool patient)
 {
 	static const struct timespec pause = { 0, 2000000 };
 
-	for (int i = 0; rmdir(path) < 0 && errno == EBUSY && patient && i < 500; i++)
+	for (int i = 0; rmdir(path) < 0 && errno == EBUSY && patient && i < 1000; i++)
 		nanosleep(&pause, NULL);
 }
 

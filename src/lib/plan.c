@@ -211,8 +211,8 @@ int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, 
 	r->given = fds;
 	r->given_count = count;
 	r->exempt = exempt;
-	if (plan->plan.listed || plan->policy.name)
-		entry_sweep(); /* before the name is taken: a frozen run whose launcher was killed stands still till then */
+	if (plan->policy.name)
+		entry_sweep(); /* or the name would be taken over from a dead launcher, and with it what tells of a frozen run */
 	if (run_launch(&plan->plan, &plan->host, r, e) < 0) {
 		if (e->id == ERR_EXEC_FAILED || e->id == ERR_EXEC_NOT_FOUND)
 			host_explain_exec(plan->plan.exec_host_path ? plan->plan.exec_host_path : plan->plan.exec_path, e->errnum, e);
@@ -221,6 +221,7 @@ int lib_spawn(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, 
 		hutch_run_free(r);
 		return -1;
 	}
+	entry_sweep_beside(r);
 	r->given = NULL;
 	r->given_count = 0;
 	*out = r;

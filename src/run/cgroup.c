@@ -101,7 +101,7 @@ static bool stands(int dir)
 static void sweep_one(int parent, const char *name, int dir)
 {
 	static const struct timespec pause = { 0, 2000000 };
-	int patience = stands(dir) ? 500 : 0;
+	int patience = stands(dir) ? 1000 : 0;
 
 	thaw(dir);
 	while (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno == EBUSY && patience-- > 0)

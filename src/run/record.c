@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/vfs.h>
 
 #include "run/run.h"
 
@@ -52,6 +53,14 @@ static bool rlimited(const struct hutch_run *r, int resource)
 	return l->given && !l->soft_host && l->soft != UINT64_MAX;
 }
 
+/* Where the changes of copy-on-write go: in memory with a size of its own, or in a directory of the host. */
+static bool store_full(const struct hutch_run *r)
+{
+	struct statfs fs;
+
+	return r->cow >= 0 && fstatfs(r->cow, &fs) == 0 && (fs.f_bavail == 0 || (fs.f_files && fs.f_ffree == 0));
+}
+
 /* The word. What the launcher did itself comes first; then what the kernel says; a limit that only made calls fail
  * counts when the program took it badly. */
 static enum hutch_end conclude(const struct hutch_run *r)
@@ -69,7 +78,7 @@ static enum hutch_end conclude(const struct hutch_run *r)
 		return HUTCH_END_MEMORY;
 	if (badly && p->pids_hits > 0)
 		return HUTCH_END_PIDS;
-	if (badly && r->disk_full)
+	if (badly && (r->disk_full || store_full(r)))
 		return HUTCH_END_DISK;
 	return p->end;
 }

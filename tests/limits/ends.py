@@ -145,6 +145,17 @@ def disk(s, p):
     end(p, "exited", ["--tmp-size=1M"], ["file", "/tmp/f", 1 << 20], code=0)
 
 
+def disk_cow(s, p):
+    """What copy-on-write may hold is full: the same word, and the host's tree is as it was."""
+    work = p.caller.own(s.dir("case/tree"))
+    with open(os.path.join(work, "there"), "w") as f:
+        f.write("host")
+    end(p, "disk", ["--cow=" + work, "--cow-size=1M"], ["file", work + "/f", 8 << 20], code=2)
+    end(p, "exited", ["--cow=" + work, "--cow-size=1M"], ["file", work + "/f", 1 << 18], code=0)
+    end(p, "exited", ["--cow=" + work, "--cow-size=1M"], ["exit", 3], code=3)
+    assert os.listdir(work) == ["there"], os.listdir(work)
+
+
 def denied(s, p):
     r, rec = end(p, "syscall-denied", [], ["call", PTRACE], signal=signal.SIGKILL)
     assert rec["denied"] == {"number": int(PTRACE), "name": "ptrace", "arch": ARCH}, rec["denied"]
@@ -198,7 +209,7 @@ def limit_refused(s, p):
         assert r.status == 125 and "--limits=prefer" in r.err, r
 
 
-CASES = [exited, signalled, wall, wall_before_exit, cpu, cpu_sleeper, grace, memory, memory_within, pids, output, output_files, file_size, disk, denied,
+CASES = [exited, signalled, wall, wall_before_exit, cpu, cpu_sleeper, grace, memory, memory_within, pids, output, output_files, file_size, disk, disk_cow, denied,
          denied_compat, killed, setup_failed, limit_refused]
 
 

@@ -557,9 +557,30 @@ def view(s, c):
     assert "ok" in sum(r.facts.values(), []), r
 
 
+def no_peers(s, c):
+    """On a machine whose mounts are shared (every one with systemd) nothing in the sandbox is a peer, or a follower, of them:
+    what is mounted inside stays inside, and what the host mounts later isn't shown."""
+    root = s.caller(True)
+    work = os.path.join(s.scratch, "work")
+    os.mkdir(work)
+    c.own(s.scratch)
+    who = ["setpriv", "--reuid=%d" % c.uid, "--regid=%d" % c.gid, "--clear-groups"] if not c.root else []
+    shared = ["unshare", "-m", "--propagation", "shared", *who]
+    see = ["grep", " / ", "/proc/self/mountinfo"]
+    r = s.run(root, [], [], raw=[*shared, *see], env=c.environ())
+    assert " shared:" in r.out, "control: the surroundings are shared: %s" % r
+    for opts in ([], ["--rw=" + work], ["--rw=" + work, "--protect=" + work + "/x"], ["--cow=" + work], ["--host-root"] if not c.root else ["--ro=/usr:/mnt"]):
+        r = s.run(root, [], [], raw=[*shared, s.hutch, "run", *opts, "--", "cat", "/proc/self/mountinfo"], env=c.environ())
+        if opts and opts[0] == "--host-root" and r.status == 125:
+            continue
+        assert r.status == 0 and len(r.out.splitlines()) > 5, r
+        peers = [line for line in r.out.splitlines() if " shared:" in line or " master:" in line]
+        assert not peers, (opts, peers)
+
+
 def cases(s, c, who):
     for f in (ro, rw, same_path, single_file, optional, specific, rename_ancestor, contradiction, alias, recursive_ro, tmpfs, made, heredoc,
               machine_id, resolver, mask, flags,
               root_is_ro, home, cwd, var_tmp, dev, pty, proc, proc_ladder, proc_options, sysfs, etc, no_system, submounts, rootfs, rootfs_rw, rootfs_mounts, rootfs_links,
-              chroot, debian, odd, odd_cwd, colon, symlink_source, link_in_the_way, view):
+              chroot, debian, odd, odd_cwd, colon, symlink_source, link_in_the_way, view, no_peers):
         s.case("%s/files/%s" % (who, f.__name__.replace("_", "-")), f, s, c)

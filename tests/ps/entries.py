@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import signal
+import tempfile
 
 from harness import Skip, wait_until
 from runs import Started, alive, entry_file, listed, names, start_time, tool
@@ -298,8 +299,13 @@ def calls(s, c):
     with open(log, "w"):
         pass
     os.chmod(log, 0o666)
-    count(c.environ())                # makes the directory
-    with_list = count(c.environ())
+    # As the one of a login session: in memory.
+    runtime = tempfile.mkdtemp(dir="/dev/shm")
+    os.chown(runtime, c.uid, c.gid)
+    session = dict(c.environ(), XDG_RUNTIME_DIR=runtime)
+    count(session)                    # makes the directory
+    with_list = count(session)
+    shutil.rmtree(runtime)
     nowhere = dict(c.environ(), XDG_RUNTIME_DIR=os.path.join(s.scratch, "none", "none"))
     if c.root:
         raise Skip("root always has a list: measured as the ordinary user")
