@@ -165,7 +165,7 @@ def mask_spreads_control(e):
 
 # ---- copy-on-write ----
 def upper_of(e):
-    return os.path.join(e.s.base, "upper-" + e.canaries.tag)
+    return os.path.join(e.s.base, "upper")
 
 
 def upper_seen(e, caller, opts):
