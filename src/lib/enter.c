@@ -103,15 +103,17 @@ static int check_limits(const struct plan *p, struct hutch_error *e)
 	return 0;
 }
 
+/* Open, and of a kind that leads nowhere, as for a program that is started. */
 static int check_descriptors(const struct plan *p, struct hutch_error *e)
 {
-	for (size_t i = 0; i < p->policy->fd_count; i++) {
-		if (fcntl(p->policy->fds[i], F_GETFD) >= 0)
-			continue;
-		error_set(e, ERR_FD_KEEP, EBADF, "fcntl", NULL, p->policy->origin[KEY_FD]);
-		return error_detail(e, "descriptor %d isn't open", p->policy->fds[i]);
-	}
-	return 0;
+	static const struct hutch_run none; /* no other descriptors than the policy's */
+	int *held = calloc(p->policy->fd_count + 1, sizeof *held), r;
+
+	if (!held)
+		return error_nomem(e);
+	r = fds_hold(p, &none, held, e);
+	free(held);
+	return r;
 }
 
 static int check_here(const struct plan *p, struct hutch_error *e)

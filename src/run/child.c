@@ -41,10 +41,17 @@ int child_section(struct child *c, enum plan_section s)
 	return 0;
 }
 
+/* In this very process: nobody was cloned. */
+static bool goes_on(const struct child *c)
+{
+	return c->plan->mode == PLAN_ENTER_HERE || c->plan->mode == PLAN_NARROW;
+}
+
 void child_release(struct child *c, int fd)
 {
-	/* All are close-on-exec and beyond what init holds. Only many of them must not run into the limit. */
-	if (c->loose < LOOSE_MOST)
+	/* All are close-on-exec and beyond what init holds. Only many of them must not run into the limit, and who goes
+	 * on without an exec must not find them. */
+	if (c->loose < LOOSE_MOST && !goes_on(c))
 		c->loose++;
 	else
 		sys_close(fd);
@@ -72,8 +79,8 @@ int child_wait_go(struct child *c)
 	struct message m;
 	int r;
 
-	if (c->plan->mode == PLAN_ENTER_HERE || c->plan->mode == PLAN_NARROW)
-		return 0; /* nobody was cloned, so nobody waits */
+	if (goes_on(c))
+		return 0; /* nobody waits */
 	r = sync_receive(c->control, &m, NULL, 60000);
 	if (r == 1 && m.type == MSG_GO)
 		return 0;

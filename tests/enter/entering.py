@@ -100,6 +100,13 @@ def keeps_fds(s, c):
         os.close(write)
 
 
+def fds_in_place(s, c):
+    """Set-up leaves no descriptor behind, with one thread and with many."""
+    for before in ([], ["threads 3"]):
+        r = host.run(s, c, *before, "set userns never", *host.user(c), "enter", "fds", cwd="/")
+        assert r.one("enter") == "ok" and r.all("fd") == ["0", "1", "2"], r
+
+
 def writable(s, c):
     """A directory that the policy shows for writing: the host sees what the application wrote, and its owner."""
     d = os.path.join(s.scratch, "work")
@@ -268,7 +275,7 @@ def plan_text(s, c):
     assert "pivot-root" in r.out and "exec" not in [line.split()[0] for line in r.out.splitlines() if line.strip()], r
 
 
-CASES = [namespaces, outside_view, relays, dies_alike, stops_alike, environment, keeps_fds, writable, atfork_and_heap, threads_8,
+CASES = [namespaces, outside_view, relays, dies_alike, stops_alike, environment, keeps_fds, fds_in_place, writable, atfork_and_heap, threads_8,
          threads_seen_outside, threads_breeding, handler_put_back, one_thread_in_place, tries, limits, refused_threads, refused_tty,
          refused_init, refused_deaf, refused_fd, refused_limit, refused_root, refused_mounts, partial, failing_in_child, setuid_caller,
          plan_text]

@@ -34,8 +34,8 @@ VALUES = {
 # In place the namespaces are the host's anyway: what would be a change is asking for one.
 HERE = {"mntns": ["new"], "pidns": ["new"], "net": ["none"], "ipcns": ["new"], "utsns": ["new"], "cgroupns": ["new"], "timens": ["new"], "home": ["private"],
         "die-with-launcher": ["yes"], "name": ["enter-keys"], "grace": ["1s"], "cgroup-parent": ["/hutch-none"]}
-# No line of the plan shows these two: what they do is looked at (outlives, graceful).
-SEEN = {"die-with-launcher", "grace"}
+# No line of the plan shows the first two: what they do is looked at (outlives, graceful). Where a cgroup can be had, the third has nothing to do.
+SEEN = {"die-with-launcher", "grace", "limits"}
 # Refusals because a process goes on, or has no namespaces; all others are this machine's or this caller's.
 REFUSALS = {"E0821", "E0333", "E0415"}
 # Left to the machine or the caller: no cgroup is delegated, a right is missing, a value can't be had.
@@ -148,6 +148,20 @@ def in_place(s, c):
     each_key(s, c, ["userns never", "ro " + s.bin, *[v[4:] for v in host.user(c)]], 1)
 
 
+def kinds_in_place(s, c):
+    """A descriptor that leads out is refused in place as it is elsewhere, and the process stays as it was."""
+    tree = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    secret = host.private(s, "secret")
+    try:
+        verbs = ["set userns never", "set fd %d" % tree, *host.user(c)]
+        r = host.run(s, c, *verbs, "enter", "try read " + secret, "try inet", fds=(tree,), cwd="/")
+        assert r.one("enter") == "E0550" and "it is a directory" in r.out and r.one("read") == "ok" and r.one("inet") == "ok", r
+        r = host.run(s, c, *verbs, "set fd-any-kind yes", "enter", "try read " + secret, fds=(tree,), cwd="/")
+        assert r.one("enter") == "ok" and r.one("read") == "EACCES", r
+    finally:
+        os.close(tree)
+
+
 def outlives(s, c):
     """die-with-launcher = no: the application lives on when the process that waits outside is killed; else it doesn't."""
     for value in ("no", "yes"):
@@ -180,10 +194,15 @@ def listed(s, c):
     """name: hutch ps shows the process that went on."""
     p = host.start(s, c, "set name enter-listed", "enter", "sleep 8000", cwd="/")
     assert p.stdout.readline() == b"enter=ok\n"
-    r = s.run(c, [], [], raw=[s.hutch, "ps"], cwd="/", writes=True)
+    said = []
+
+    def shown():
+        said.append(s.run(c, [], [], raw=[s.hutch, "ps"], cwd="/", writes=True))
+        return "enter-listed" in said[-1].out
+    seen = harness.wait_until(shown)
     p.kill()
     p.wait()
-    assert "enter-listed" in r.out, r
+    assert seen, said[-1]
 
 
 # ---- joining ----
@@ -266,7 +285,7 @@ def joins_refused(s, c):
     assert r.one("enter") == "E0331" and r.one("read") == "ok", r
 
 
-CASES = [with_namespaces, in_place, outlives, graceful, listed, joins, joins_refused]
+CASES = [with_namespaces, in_place, kinds_in_place, outlives, graceful, listed, joins, joins_refused]
 
 
 def cases(s, c, who):

@@ -186,7 +186,14 @@ def nothing_to_root(s, c):
     assert r.one("read") == "EACCES" and r.one("setuid") == "ok", r
 
 
-CASES = [never, execs, kills, unknown, never_wider, twice, after_enter, rights, no_paths, bad_paths, threads, deaf, nothing_to_root]
+def leaves_no_descriptor(s, c):
+    """Called again and again, with paths: no more descriptors than before."""
+    r = host.run(s, c, "fds", "say between", *[["narrow", "stdio rpath", "/usr:r"]] * 5, "fds", cwd="/")
+    first, _, last = r.out.partition("between\n")
+    assert r.all("narrow") == ["ok"] * 5 and first.count("fd=") == last.count("fd=") > 2, r
+
+
+CASES = [leaves_no_descriptor, never, execs, kills, unknown, never_wider, twice, after_enter, rights, no_paths, bad_paths, threads, deaf, nothing_to_root]
 
 
 def cases(s, c, who):

@@ -7,9 +7,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool stop_now(const bool *flag)
@@ -319,6 +321,78 @@ static void verb_outlives(void)
 	printf("caller %ld KiB, init %ld KiB\n", own, init);
 }
 
+/* ---- what a launch costs the caller doesn't grow with its memory ---- */
+enum { HEAP_MIB = 400, HEAP_RUNS = 15 };
+
+static double cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void by_fork(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+}
+
+/* Medians of both ways, in turn. */
+static void launch_costs(const hutch_plan *plan, double *by_hutch, double *forking)
+{
+	double t[2][HEAP_RUNS], start;
+	struct hutch_error e = { 0 };
+	hutch_run *run;
+
+	for (int i = 0; i < HEAP_RUNS; i++) {
+		start = cpu_ms();
+		if (hutch_spawn(plan, &run, &e) < 0 || hutch_run_wait(run, NULL, &e) < 0)
+			host_error("spawn", &e);
+		hutch_run_free(run);
+		t[0][i] = cpu_ms() - start;
+		start = cpu_ms();
+		by_fork();
+		t[1][i] = cpu_ms() - start;
+	}
+	qsort(t[0], HEAP_RUNS, sizeof **t, compare_double);
+	qsort(t[1], HEAP_RUNS, sizeof **t, compare_double);
+	*by_hutch = t[0][HEAP_RUNS / 2];
+	*forking = t[1][HEAP_RUNS / 2];
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+static void verb_heap(void)
+{
+	(void)launch_costs;
+	puts("SKIP a sanitizer's own memory is copied by fork as well");
+}
+#else
+static void verb_heap(void)
+{
+	char *argv[] = { "true", NULL };
+	hutch_plan *plan = host_plan(argv, NULL);
+	size_t size = (size_t)HEAP_MIB << 20;
+	double small[2], large[2];
+	char *heap;
+
+	launch_costs(plan, &small[0], &small[1]);
+	heap = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(heap != MAP_FAILED, "%s", strerror(errno));
+	madvise(heap, size, MADV_NOHUGEPAGE);
+	memset(heap, 1, size);
+	launch_costs(plan, &large[0], &large[1]);
+	munmap(heap, size);
+	hutch_plan_free(plan);
+	CHECK(large[1] > 3 * small[1], "fork took %.2f ms, then %.2f ms: nothing can be told here", small[1], large[1]);
+	CHECK(large[0] < 2 * small[0] + 1, "a launch took %.2f ms, with %d MiB more %.2f ms", small[0], HEAP_MIB, large[0]);
+	printf("hutch %.2f ms, then %.2f; fork %.2f ms, then %.2f\n", small[0], large[0], small[1], large[1]);
+}
+#endif
+
 /* ---- an event loop, with a kill ---- */
 static void verb_loop(void)
 {
@@ -360,7 +434,7 @@ int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } verbs[] = {
 		{ "threads", verb_threads }, { "storm", verb_storm }, { "locks", verb_locks }, { "sigchld", verb_sigchld },
-		{ "leaks", verb_leaks }, { "few", verb_few }, { "outlives", verb_outlives }, { "loop", verb_loop },
+		{ "leaks", verb_leaks }, { "few", verb_few }, { "outlives", verb_outlives }, { "loop", verb_loop }, { "heap", verb_heap },
 	};
 
 	for (size_t i = 0; argc == 2 && i < sizeof verbs / sizeof *verbs; i++) {
@@ -369,6 +443,6 @@ int main(int argc, char **argv)
 			return fflush(stdout) ? 1 : 0;
 		}
 	}
-	fputs("usage: host-embed threads|storm|locks|sigchld|leaks|few|outlives|loop\n", stderr);
+	fputs("usage: host-embed threads|storm|locks|sigchld|leaks|few|outlives|loop|heap\n", stderr);
 	return 2;
 }
