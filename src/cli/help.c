@@ -117,7 +117,7 @@ void cli_usage(bool run)
 	if (run)
 		puts("  --door command|preload    preload: a library confines the program from within, before its main\n"
 		     "  --report FILE             write a JSON record of how it ended; - is standard error\n"
-		     "  --report-fd N             the same to an open descriptor");
+		     "  --report-fd N             the same to an open descriptor; `hutch help report` says what is in it");
 	else
 		puts("  --json                    one JSON object instead of text");
 	print_image_options();
@@ -298,10 +298,30 @@ static bool help_set(const char *name)
 	return false;
 }
 
+#ifndef HUTCH_DATADIR
+#define HUTCH_DATADIR "/usr/local/share/hutch"
+#endif
+
+static bool help_report(const char *name)
+{
+	if (strcmp(name, "report") && strcmp(name, "report-fd"))
+		return false;
+	fputs("report (of hutch run)\n"
+	      "  --report FILE writes a JSON record of how the run ended, --report-fd N to an open descriptor; --report=- is text on\n"
+	      "  standard error.\n  end:", stdout);
+	for (int end = HUTCH_END_EXITED; end <= HUTCH_END_SYSCALL_DENIED; end++)
+		printf(" %s", hutch_end_name((enum hutch_end)end));
+	puts(", and setup-failed if nothing of the program ran\n"
+	     "  Numbers that this host can't tell are null. limits says of each limit what it was, how near the run came, how often it was met.\n"
+	     "  schema: " HUTCH_DATADIR "/report.schema.json (docs/report.schema.json in the sources)\n"
+	     "  example: hutch run --report r.json --memory 256M --wall-time 10s -- CMD");
+	return true;
+}
+
 static const char *arguments(const char *command)
 {
 	static const struct { const char *command, *arguments; } table[] = {
-		{ "help", " [KEY|PRESET|COMMAND|@SET]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
+		{ "help", " [KEY|PRESET|COMMAND|@SET|report]" }, { "demo", "" }, { "stats", " ID [--json] [--watch]" }, { "kill", " ID [SIGNAL]" },
 		{ "freeze", " ID" }, { "thaw", " ID" }, { "update", " ID KEY=VALUE..." }, { "mount", " ID SRC:DST[:ro]" }, { "umount", " ID DST" },
 		{ "diff", " [--unified|--json] [--quiet] DIR|NAME" }, { "commit", " [--force] [--keep] DIR|NAME [PATH...]" }, { "discard", " DIR|NAME..." },
 	};
@@ -348,11 +368,11 @@ int help_command(int argc, char *const argv[])
 	if (argc < 2)
 		return cli_usage(true), 0;
 	if (argc > 2)
-		return fputs("usage: hutch help [KEY|PRESET|COMMAND|@SET]\n", stderr), CLI_USAGE;
+		return fputs("usage: hutch help [KEY|PRESET|COMMAND|@SET|report]\n", stderr), CLI_USAGE;
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return help_command_name("help"), 0;
 	name = !strncmp(argv[1], "--", 2) ? argv[1] + 2 : argv[1];
-	if (help_set(name) || help_key(name) || help_preset(name) || help_command_name(name))
+	if (help_set(name) || help_report(name) || help_key(name) || help_preset(name) || help_command_name(name))
 		return 0;
 	/* --no-KEY is an option, too. */
 	if (!strncmp(name, "no-", 3) && help_key(name + 3))
