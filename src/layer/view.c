@@ -404,9 +404,9 @@ static bool shown_at_home(const struct view *v, const struct view_entry *but, co
 
 /* A source that is named by a link which a read-only tree shows as it is (/bin/sh): link, target and all hops between are
  * there already, and a link can't be mounted on. */
-static bool shown_by_link(struct build *b, const struct view *v, const struct view_entry *e, const char *dst)
+static bool shown_by_link(struct build *b, const struct view *v, const struct view_entry *e)
 {
-	const char *at = dst;
+	const char *at = e->dst; /* entries haven't moved yet */
 
 	if (e->kind != VIEW_BIND || e->rw || e->noexec)
 		return false;
@@ -443,7 +443,7 @@ static int resolve_destinations(struct build *b, struct view *v)
 		const char *host = under && under->kind == VIEW_BIND
 			? arena_printf(b->plan->arena, "%s%s", under->src, dst + strlen(under->dst)) : NULL;
 		/* NULL: the very same file is there already, with the same right. */
-		moved[i] = shown_by_link(b, v, e, dst) ? NULL : host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
+		moved[i] = shown_by_link(b, v, e) ? NULL : host && e->kind == VIEW_BIND && !e->rw && !under->rw && !strcmp(host, e->src) ? NULL : dst;
 	}
 	for (size_t i = 0; i < v->count; i++) {
 		if (!moved[i])

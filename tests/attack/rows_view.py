@@ -406,7 +406,7 @@ def rows(e):
                control=race_control(1), modes=own, mutate="there is no other resolver to choose; the row fails where no launch has got as far as that"),
         Custom("A03.race", "a peer swaps destinations, protected and masked names with links", raced(["destination", "protected", "masked"]),
                "descriptors, openat2 without links", control=race_control(1), modes=own, mutate="there is no other resolver to choose"),
-        Custom("A05.race", "a peer swaps sources with links to a secret", raced(["source", "writable source", "writable file"]),
+        Custom("A05.race", "a peer swaps sources with links to a secret", raced(["source", "writable source", "writable file", "copy-on-write"]),
                "the file that was looked at is the one that is shown (device and inode)", control=race_control(0), modes=own,
                mutate="the comparison can't be turned off"),
         Custom("A14.moved", "the directory that it holds is moved out of the tree", move_out, "the kernel's look-up in a bind mount; Landlock",
