@@ -29,7 +29,7 @@ test: deps
 test-full:
 	@tools/deps.sh build test examples full
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)
-	@HUTCH_TEST_DEBIAN=$$(tools/testroot.sh) FULL=1 tests/run
+	@HUTCH_TEST_DEBIAN=$$(tools/testroot.sh) HUTCH_TEST_APT=$$(tools/testroot.sh apt) FULL=1 tests/run
 
 attack: deps
 	@tools/build.sh $(BUILD) $(NINJAFLAGS)

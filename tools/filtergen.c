@@ -13,7 +13,7 @@ static const struct { const char *name; uint32_t native, compat; } machines[] = 
 	{ "x86_64", AUDIT_ARCH_X86_64, AUDIT_ARCH_I386 },
 	{ "aarch64", AUDIT_ARCH_AARCH64, 0 },
 };
-static const char *const names[] = { "default", "strict" };
+static const char *const names[] = { "default", "strict", "setid" };
 
 static int one(const char *name, size_t machine, bool compat_deny, bool nest)
 {
@@ -160,7 +160,7 @@ static const char by_arguments[] =
 	"Arguments that the kernel takes as int are compared by their low 32 bits.\n\n"
 	"| call | refused | errno | why |\n|---|---|---|---|\n"
 	"| clone, unshare | every new namespace (nest=allow permits them) | EPERM | the kernel code behind it is the largest source of escapes |\n"
-	"| chmod fchmod fchmodat fchmodat2 creat mkdir mkdirat mknod mknodat; open openat that create | set-user-id and set-group-id bits | EPERM | a set-id file in a shared directory is a way out for later |\n"
+	"| chmod fchmod fchmodat fchmodat2 creat mkdir mkdirat mknod mknodat; open openat that create | set-user-id and set-group-id bits | EPERM | a set-id file in a shared directory is a way out for later; caps=fsetid with ranges of ids permits them |\n"
 	"| mknod mknodat | character and block devices; files, FIFOs and sockets are allowed | EPERM | the devices of the machine |\n"
 	"| socket socketpair | families but unix, inet, inet6 and netlink with protocol route (strict: no netlink) | EAFNOSUPPORT | each family is a kernel module of its own |\n"
 	"| | inet, inet6: SOCK_RAW, SOCK_PACKET | EPERM | forged packets |\n"

@@ -56,6 +56,9 @@ int on_exit_apply(hutch_run *r, const struct hutch_report *report, int status)
 		fputs("hutch: the program was killed: its changes are not committed\n", stderr);
 		return status;
 	}
+	/* Memory goes by itself, also what belongs to ids that only the run could read. */
+	if (answer == 'd' && !hutch_run_kept(r))
+		return status;
 	if (hutch_run_changes(r, &c, &e) < 0)
 		return cli_error(&e);
 	if (!answer && hutch_changes_count(c) == 0)

@@ -7,7 +7,8 @@
 
 #include "base/base.h"
 
-/* Built-in programs (generated into build/, const). name: "default", "strict", with compat "filter" or
+/* Built-in programs (generated into build/, const). name: "default", "strict", or "setid" (default, but
+ * files may be given set-id bits), with compat "filter" or
  * "deny", and which ids of the nest key. NULL if unknown. The words check the architecture first. */
 const struct sock_filter *filter_builtin(const char *name, bool compat_deny, bool nest, size_t *count);
 

@@ -99,7 +99,7 @@ static void namespaces(struct making *m, bool nest)
 }
 
 /* A set-id file or a device node left in a shared directory would be a way out for later. */
-static void modes(struct making *m)
+static void modes(struct making *m, bool setid)
 {
 	static const struct { const char *name; uint8_t arg; bool node; } calls_with_mode[] = {
 		{ "chmod", 1, false }, { "fchmod", 1, false }, { "fchmodat", 2, false }, { "fchmodat2", 2, false }, { "creat", 1, false },
@@ -110,7 +110,8 @@ static void modes(struct making *m)
 	for (size_t i = 0; i < COUNT_OF(calls_with_mode); i++) {
 		const char *name = calls_with_mode[i].name;
 		uint8_t arg = calls_with_mode[i].arg;
-		refuse_bits(m, name, arg, SET_ID_BITS, EPERM);
+		if (!setid)
+			refuse_bits(m, name, arg, SET_ID_BITS, EPERM);
 		for (uint32_t type = 0020000; calls_with_mode[i].node && type <= 0060000; type += 0040000)
 			add(m, name, REFUSE(EPERM), 1, &(struct cmp){ .arg = arg, .op = CMP_MASKED_EQ, .low32 = true, .mask = 0170000, .value = type });
 		allow_rest(m, name);
@@ -120,7 +121,8 @@ static void modes(struct making *m)
 			{ .arg = opens[i].flags, .op = CMP_ANY_BIT, .low32 = true, .value = CREATING },
 			{ .arg = opens[i].mode, .op = CMP_ANY_BIT, .low32 = true, .value = SET_ID_BITS },
 		};
-		add(m, opens[i].name, REFUSE(EPERM), 2, c);
+		if (!setid)
+			add(m, opens[i].name, REFUSE(EPERM), 2, c);
 		allow_rest(m, opens[i].name);
 	}
 }
@@ -225,10 +227,10 @@ static bool for_nesting(const char *name)
 
 int filter_policy(struct arena *a, const char *name, uint32_t arch, bool nest, struct ruleset *out)
 {
-	bool strict = !strcmp(name, "strict");
+	bool strict = !strcmp(name, "strict"), setid = !strcmp(name, "setid");
 	struct making m = { a, out, arch, 0 };
 
-	if (arch_index(arch) < 0 || (!strict && strcmp(name, "default")))
+	if (arch_index(arch) < 0 || (!strict && !setid && strcmp(name, "default")))
 		return -EINVAL;
 	out->fallback = REFUSE(ENOSYS);
 	for (size_t i = 0; i < COUNT_OF(calls) && !m.error; i++) {
@@ -239,7 +241,7 @@ int filter_policy(struct arena *a, const char *name, uint32_t arch, bool nest, s
 			add(&m, calls[i].name, v == ALLOW ? SECCOMP_RET_ALLOW : v == EPERM_ ? REFUSE(EPERM) : REFUSE(ENOSYS), 0, NULL);
 	}
 	namespaces(&m, nest);
-	modes(&m);
+	modes(&m, setid);
 	sockets(&m, strict);
 	sending(&m);
 	requests(&m);

@@ -7,9 +7,11 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 
 #include "layer/filter.h"
+#include "sys/uapi.h"
 
 /* A policy names the file, so it is read here; this is the one place where compiling reads a file. */
 static char *read_profile(struct build *b, const struct seccomp_want *w, size_t *len)
@@ -60,6 +62,18 @@ static uint64_t all_threads(const struct build *b)
 	return b->plan->mode == PLAN_ENTER_HERE ? SECCOMP_FILTER_FLAG_TSYNC : 0;
 }
 
+/* Whoever installs packages in ranges of ids gives files set-id bits; for one id, or without the word for it, it is a
+ * way out for later. */
+static const char *builtin_name(const struct build *b, enum seccomp_kind kind)
+{
+	const struct policy *p = b->policy;
+	bool ranges = b->plan->userns_new && (p->map == MAP_AUTO || p->map == MAP_EXPLICIT);
+
+	if (kind == SECCOMP_BUILTIN_STRICT)
+		return "strict";
+	return ranges && (p->caps & (UINT64_C(1) << CAPNO_FSETID)) ? "setid" : "default";
+}
+
 static int one(struct build *b, const struct seccomp_want *w)
 {
 	struct plan *p = b->plan;
@@ -74,7 +88,8 @@ static int one(struct build *b, const struct seccomp_want *w)
 		if (profile(b, w, f, &notes) < 0)
 			return -1;
 	} else {
-		f->name = w->kind == SECCOMP_BUILTIN_STRICT ? "strict" : "default";
+		f->name = builtin_name(b, w->kind);
+		notes = strcmp(f->name, "setid") ? NULL : "caps = fsetid and ranges of ids: files may be given set-id bits, which hold for ids of the ranges";
 		f->words = filter_builtin(f->name, b->policy->compat_deny, b->policy->nest, &f->count);
 		if (!f->words)
 			return error_set(b->error, ERR_SECCOMP_MISSING, 0, NULL, f->name, origin);

@@ -99,6 +99,7 @@ enum {
 #define LL_SCOPE_SIGNAL 2u
 
 /* capability numbers that the code names; the full table is in layer/caps.c */
+#define CAPNO_FSETID 4
 #define CAPNO_KILL 5
 #define CAPNO_SETGID 6
 #define CAPNO_SETUID 7

@@ -27,7 +27,7 @@ static const uint32_t archs[] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_I386 };
 #define NATIVE AUDIT_ARCH_AARCH64
 static const uint32_t archs[] = { AUDIT_ARCH_AARCH64 };
 #endif
-static const char *const filters[] = { "default", "strict" };
+static const char *const filters[] = { "default", "strict", "setid" };
 
 static uint64_t next(uint64_t *seed)
 {
@@ -52,7 +52,7 @@ static void built_words_say_what_the_rules_say(void **state)
 	unsigned allowed = 0, refused = 0;
 
 	(void)state;
-	for (unsigned v = 0; v < 8; v++) {
+	for (unsigned v = 0; v < 4 * COUNT_OF(filters); v++) {
 		const char *name = filters[v / 4];
 		bool deny = v & 2, nest = v & 1;
 		size_t count;
@@ -212,7 +212,7 @@ static void what_arguments_decide(void **state)
 	static const uint64_t route[4] = { 16, 3, 0 }, audit[4] = { 16, 3, 9 }, netfilter[4] = { 16, 2, 12 }, aslr[4] = { 0x40000 }, linux32[4] = { 8 };
 
 	(void)state;
-	for (size_t f = 0; f < COUNT_OF(filters); f++) {
+	for (size_t f = 0; f < 2; f++) {
 		for (size_t i = 0; i < COUNT_OF(cases); i++)
 			check(filters[f], false, cases[i].call, cases[i].a, cases[i].want);
 		check(filters[f], false, "socket", audit, ERRNO(EAFNOSUPPORT));
@@ -221,6 +221,32 @@ static void what_arguments_decide(void **state)
 		check(filters[f], false, "personality", aslr, f ? ERRNO(EPERM) : ALLOW);
 		check(filters[f], false, "personality", linux32, f ? ERRNO(EPERM) : ALLOW);
 	}
+}
+
+/* For who installs packages: set-id bits, and nothing else beyond the default. */
+static void setid_is_default_with_set_id_bits(void **state)
+{
+	static const struct { const char *call; uint64_t a[4]; int64_t want, usual; } cases[] = {
+		{ "chmod", { 0, 06755 }, ALLOW, ERRNO(EPERM) }, { "fchmod", { 0, 02755 }, ALLOW, ERRNO(EPERM) }, { "fchmodat", { 0, 0, 04755 }, ALLOW, ERRNO(EPERM) },
+		{ "openat", { 0, 0, 0100, 04755 }, ALLOW, ERRNO(EPERM) }, { "mkdir", { 0, 02755 }, ALLOW, ERRNO(EPERM) }, { "mknod", { 0, 0104755 }, ALLOW, ERRNO(EPERM) },
+		{ "mknod", { 0, 0020600 }, ERRNO(EPERM), ERRNO(EPERM) }, { "mknodat", { 0, 0, 0060600 }, ERRNO(EPERM), ERRNO(EPERM) }, { "mkdir", { 0, 0755 }, ALLOW, ALLOW },
+	};
+	unsigned differ = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		check("setid", false, cases[i].call, cases[i].a, cases[i].want);
+		check("default", false, cases[i].call, cases[i].a, cases[i].usual);
+	}
+	for (int nr = 0; nr < 500; nr++) {
+		for (int variant = 0; variant < 4; variant++) {
+			size_t a_count, b_count;
+			const struct sock_filter *a = filter_builtin("default", variant & 2, variant & 1, &a_count), *b = filter_builtin("setid", variant & 2, variant & 1, &b_count);
+			struct seccomp_data d = { .nr = nr, .arch = archs[0] };
+			differ += filter_simulate(a, a_count, &d) != filter_simulate(b, b_count, &d);
+		}
+	}
+	assert_int_equal(differ, 0);
 }
 
 /* A tree, not a list: a call costs some twenty instructions, wherever its number lies. */
@@ -285,7 +311,7 @@ int main(void)
 		cmocka_unit_test(what_programs_need),
 		cmocka_unit_test(what_both_refuse),
 		cmocka_unit_test(what_nesting_permits),
-		cmocka_unit_test(what_arguments_decide),
+		cmocka_unit_test(what_arguments_decide), cmocka_unit_test(setid_is_default_with_set_id_bits),
 		cmocka_unit_test(few_instructions_a_call),
 		cmocka_unit_test(the_document_is_what_the_generator_says),
 	};
