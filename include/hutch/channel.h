@@ -8,7 +8,7 @@
  * peer says, or keeps a descriptor that wasn't allowed. What breaks a bound breaks the channel: it is closed, and
  * every later call says so. No callbacks: poll what hutch_channel_poll() fills. Data stays the peer's claim: it is
  * for the caller to judge, and memory that is shared with the peer may change while it is read.
- * An object may be used by one thread at a time. Functions that return int return -1 with *e filled (e may be NULL).
+ * An object may be used by one thread at a time, and after fork(2) by the parent alone. Functions that return int return -1 with *e filled (e may be NULL).
  * Runs in: any. */
 #ifndef HUTCH_CHANNEL_H
 #define HUTCH_CHANNEL_H
@@ -63,9 +63,10 @@ HUTCH_API int hutch_channel_send(hutch_channel *c, uint32_t tag, const void *dat
 				 const int *fds, unsigned fd_count, struct hutch_error *e);
 /* 1 = a frame, 0 = none now, 2 = the peer has closed its end, -1. */
 HUTCH_API int hutch_channel_receive(hutch_channel *c, struct hutch_frame *f, struct hutch_error *e);
-/* The same, waiting: -1 ms = for ever. 0 = the time is up. */
+/* hutch_channel_send, waiting: -1 ms = for ever. 0 = the time is up. */
 HUTCH_API int hutch_channel_put(hutch_channel *c, uint32_t tag, const void *data, size_t len,
 				const int *fds, unsigned fd_count, int timeout_ms, struct hutch_error *e);
+/* hutch_channel_receive, waiting: -1 ms = for ever. 0 = the time is up. */
 HUTCH_API int hutch_channel_next(hutch_channel *c, struct hutch_frame *f, int timeout_ms, struct hutch_error *e);
 
 /* Starts the plan with the other end of a new channel as its descriptor inside, which the policy's lines "fd" must
@@ -95,6 +96,7 @@ HUTCH_API hutch_channel *hutch_worker_channel(hutch_worker *w); /* NULL = none r
 HUTCH_API hutch_run *hutch_worker_run(hutch_worker *w);
 /* How the last one ended; end is HUTCH_END_NONE if none has. */
 HUTCH_API void hutch_worker_report(const hutch_worker *w, struct hutch_report *out);
+/* How often one was started so far. */
 HUTCH_API unsigned hutch_worker_starts(const hutch_worker *w);
 HUTCH_API void hutch_worker_stop(hutch_worker *w);              /* kills what runs */
 HUTCH_API void hutch_worker_free(hutch_worker *w);

@@ -29,6 +29,7 @@ HUTCH_API int hutch_entry_find(const char *name, hutch_entry **out, struct hutch
 HUTCH_API void hutch_entry_free(hutch_entry *n);
 
 enum hutch_state { HUTCH_STATE_RUNNING, HUTCH_STATE_STOPPED, HUTCH_STATE_FROZEN };
+/* The word, "running" and so on; static text. */
 HUTCH_API const char *hutch_state_name(enum hutch_state state);
 struct hutch_facts {
 	const char *id, *name;
@@ -52,6 +53,7 @@ struct hutch_stats {
 	int64_t memory_peak, memory_limit, tasks_limit; /* of the cgroup */
 	struct hutch_pressure cpu_pressure, memory_pressure, io_pressure;
 };
+/* Fills *out; an error where the run has ended meanwhile. */
 HUTCH_API int hutch_entry_stats(hutch_entry *n, struct hutch_stats *out, struct hutch_error *e);
 
 /* The runs as a table, or as a JSON array with all of their numbers; one alone (single): several lines, or one object.

@@ -26,6 +26,7 @@ struct hutch_error {
 	char remedy[512];   /* what to do */
 };
 
+/* No error: id 0, all texts empty. */
 HUTCH_API void hutch_error_clear(struct hutch_error *e);
 
 /* Writes the text form of *e (several lines, each ended by \n, NUL-terminated, cut to size) into

@@ -3,7 +3,15 @@
  * Order of use: policy (keys by name) -> plan (compiled for this host, printable, no effect) ->
  * run (a started sandbox) -> report. No function here exits, prints, installs a signal handler or
  * keeps writable global state. Objects may be used by one thread at a time; different objects are
- * independent. Functions that return int return 0, or -1 with *e filled (e may be NULL).
+ * independent, and a plan may be used for hutch_spawn by many threads at once. The thread that called hutch_spawn may end.
+ * Functions that return int return 0, or -1 with *e filled (e may be NULL).
+ *
+ * Ownership: each _new, _open, _list and hutch_spawn has its _free, which takes NULL; text that is called malloc'd is for free(3);
+ * all other text belongs to the object that it was got from, or is static, and isn't to be freed. What a caller gives is copied.
+ * Forks: after fork(2) objects belong to the parent alone. The child must neither use nor free them (hutch_run_free would
+ * end the run); their descriptors are close-on-exec. Signals: none is needed, and calls go on when one comes. SIGCHLD may be ignored,
+ * and others may wait for any child, but not with the key init = no: there the kernel alone has the status.
+ * Units stand in names: _us microseconds, _ms milliseconds, _kib KiB; sizes without one are bytes.
  * Runs in: parent. */
 #ifndef HUTCH_HUTCH_H
 #define HUTCH_HUTCH_H
@@ -25,6 +33,7 @@ extern "C" {
 #define HUTCH_EXIT_NOT_EXEC   126 /* the program exists and can't be executed */
 #define HUTCH_EXIT_NOT_FOUND  127 /* there is no such program */
 
+/* Of the library that is loaded, "0.1.0"; static text. */
 HUTCH_API const char *hutch_version(void);
 
 /* ---- policy ---- */
@@ -32,8 +41,10 @@ typedef struct hutch_policy hutch_policy;
 /* A policy without lines: once compiled it is the preset "default". NULL = out of memory. */
 HUTCH_API hutch_policy *hutch_policy_new(void);
 HUTCH_API void hutch_policy_free(hutch_policy *p);
-/* One line: the same key and value text as on the command line or in a policy file, hutch-policy(5). */
+/* One line: the same key and value text as on the command line or in a policy file, hutch-policy(5). The key's name is checked
+ * here, its value by hutch_plan_new. Twice the same key that isn't a list: an error there. */
 HUTCH_API int hutch_policy_set(hutch_policy *p, const char *key, const char *value, struct hutch_error *e);
+/* The lines of a policy file; what hutch_policy_set says wins over them. Its errors name file and line. */
 HUTCH_API int hutch_policy_load(hutch_policy *p, const char *path, struct hutch_error *e);
 /* Command line words as `hutch run` takes them (without "run"). extra: words of the caller's own, may be
  * NULL: gets the word at argv[at], returns how many words it took, 0 = not its own, -1 = error. */
@@ -43,7 +54,8 @@ HUTCH_API int hutch_policy_args(hutch_policy *p, int argc, char *const argv[],
 /* One line that everything a person wrote (by function, on a command line, in a policy file or a preset that it
  * names) wins over: what an image says of itself, what a program prefers. origin is for messages, "image" for one. */
 HUTCH_API int hutch_policy_default(hutch_policy *p, const char *key, const char *value, const char *origin, struct hutch_error *e);
-/* The value that a key has by the lines so far, "" = an empty one, NULL = no line says it. Lists: the last. */
+/* The value that a key has by the lines so far, "" = an empty one, NULL = no line says it. Lists: the last. The text lives as
+ * long as the policy. */
 HUTCH_API const char *hutch_policy_get(const hutch_policy *p, const char *key);
 /* The program where none is given: does nothing if there is one already. */
 HUTCH_API int hutch_policy_default_command(hutch_policy *p, char *const argv[], struct hutch_error *e);
@@ -55,6 +67,7 @@ struct hutch_key { const char *name, *type, *def, *range, *group, *help; bool li
 /* Row index, false after the last. */
 HUTCH_API bool hutch_key(size_t index, struct hutch_key *out);
 HUTCH_API const char *hutch_preset_name(size_t index);          /* NULL after the last */
+/* The preset's policy file; NULL = there is none of that name. */
 HUTCH_API const char *hutch_preset_text(const char *name);
 /* The sets of paths that the keys hide and protect take by name. Name ("@secrets"), NULL after the last; what it is (help)
  * and the key that takes it may be NULL. */
@@ -77,21 +90,24 @@ HUTCH_API char *hutch_check_text(bool json, struct hutch_error *e);
 typedef struct hutch_run hutch_run;
 /* Starts the sandbox; returns once the program's exec has succeeded. The plan must outlive the run. */
 HUTCH_API int hutch_spawn(const hutch_plan *plan, hutch_run **out, struct hutch_error *e);
+struct hutch_fd { int inside, outside; };
 /* The same with other descriptors than the policy's lines "fd" name, so that one plan serves many runs:
  * the one that the program finds as inside is the caller's outside. Each inside must be one of the policy's;
  * kinds are checked alike. Copies are made: the caller keeps its own and may close them. */
-struct hutch_fd { int inside, outside; };
 HUTCH_API int hutch_spawn_fds(const hutch_plan *plan, const struct hutch_fd *fds, size_t count, hutch_run **out, struct hutch_error *e);
-HUTCH_API pid_t hutch_run_pid(const hutch_run *r);              /* of the sandbox's first process, outside */
-/* For an event loop: fills at most max pollfds, returns how many; call hutch_run_step when one is ready. */
+/* Of the sandbox's first process, outside. After the end the number may be another process's. */
+HUTCH_API pid_t hutch_run_pid(const hutch_run *r);
+/* For an event loop: fills at most max pollfds, returns how many (16 are always enough; those with fd -1 keep their place).
+ * When one is ready, give them to hutch_run_step as they are. Fill them anew before each poll. */
 HUTCH_API int hutch_run_pollfds(const hutch_run *r, struct pollfd *fds, int max);
 /* Handles what is ready. 1 = ended, 0 = goes on, 2 = the program was stopped (job control), -1 = error. */
 HUTCH_API int hutch_run_step(hutch_run *r, const struct pollfd *fds, int count, struct hutch_error *e);
-/* Sends a signal to the program. SIGWINCH copies the outer window size; SIGCONT resumes after a stop. */
+/* Sends a signal to the program; after the end an error (ESRCH). SIGWINCH copies the outer window size; SIGCONT resumes after a stop. */
 HUTCH_API int hutch_run_signal(hutch_run *r, int signal, struct hutch_error *e);
 /* Before stopping oneself (job control): gives the outer terminal back. */
 HUTCH_API void hutch_run_suspend(hutch_run *r);
-HUTCH_API int hutch_run_kill(hutch_run *r, struct hutch_error *e);  /* ends every process in it */
+/* Ends every process in it; doesn't wait: hutch_run_wait does. After the end it does nothing. */
+HUTCH_API int hutch_run_kill(hutch_run *r, struct hutch_error *e);
 
 /* How a run ended, as one word of the report. A limit that only makes calls fail (memory, pids, disk) is named when it
  * was hit and the program then ended badly; where a signal is all that the kernel leaves (file-size), a program that
@@ -128,7 +144,7 @@ struct hutch_report {
 	int32_t denied_call;                  /* number of the denied system call that ended it, -1 = none */
 	uint32_t denied_arch;                 /* its AUDIT_ARCH_* */
 };
-/* Blocks until the end (steps by itself). May be called again: same answer. */
+/* Blocks until the end (steps by itself). May be called again: same answer. out may be NULL. */
 HUTCH_API int hutch_run_wait(hutch_run *r, struct hutch_report *out, struct hutch_error *e);
 HUTCH_API int hutch_report_exit_status(const struct hutch_report *r); /* as a shell would say: code or 128+n */
 /* The numbers as a JSON object; malloc'd. */
@@ -145,8 +161,8 @@ HUTCH_API bool hutch_run_aside(const hutch_run *r, size_t index, struct hutch_as
 HUTCH_API const char *hutch_run_on_exit(const hutch_run *r);
 /* Are the changes in a directory of the host (cow-upper), so that they outlive the run? */
 HUTCH_API bool hutch_run_kept(const hutch_run *r);
-/* How full the file system is that holds the changes. Also while it runs. */
 struct hutch_usage { uint64_t bytes_used, bytes, files_used, files; };
+/* How full the file system is that holds the changes. Also while it runs. */
 HUTCH_API int hutch_run_usage(const hutch_run *r, struct hutch_usage *out, struct hutch_error *e);
 /* Kills if it still runs, reaps, frees. */
 HUTCH_API void hutch_run_free(hutch_run *r);
@@ -157,6 +173,7 @@ typedef struct hutch_changes hutch_changes;
 HUTCH_API int hutch_changes_open(const char *where, hutch_changes **out, struct hutch_error *e);
 /* Of a run that has ended; in memory they end with it, so before hutch_run_free(). */
 HUTCH_API int hutch_run_changes(const hutch_run *r, hutch_changes **out, struct hutch_error *e);
+/* How many files, directories and links differ. */
 HUTCH_API size_t hutch_changes_count(const hutch_changes *c);
 #define HUTCH_CHANGES_JSON    1u
 #define HUTCH_CHANGES_UNIFIED 2u /* contents of text files too */
@@ -169,6 +186,7 @@ HUTCH_API char *hutch_changes_text(hutch_changes *c, unsigned how, struct hutch_
  * *skipped: sockets, which are left out (both may be NULL). The changes stay where they are: discard them after. */
 HUTCH_API int hutch_changes_commit(hutch_changes *c, const char *const *paths, unsigned flags, size_t *done, size_t *skipped,
 				   struct hutch_error *e);
+/* Throws all of them away; the object is of no more use but to be freed. */
 HUTCH_API int hutch_changes_discard(hutch_changes *c, struct hutch_error *e);
 /* The same by its place, without looking at the trees: they may be gone. */
 HUTCH_API int hutch_changes_discard_at(const char *where, struct hutch_error *e);
