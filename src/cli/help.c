@@ -17,7 +17,7 @@ static const struct { const char *key, *value; } examples[] = {
 	{ "tmp-inodes", "10000" }, { "cwd", "/tmp" }, { "userns", "never" }, { "time-monotonic", "86400" },
 	{ "memory", "256M" }, { "memory-high", "200M" }, { "memory-low", "32M" }, { "memory-min", "16M" }, { "swap", "64M" },
 	{ "cpus", "1.5" }, { "cpu-weight", "50" }, { "cpu-burst", "10ms" }, { "pids", "64" }, { "io-weight", "50" },
-	{ "io-max", "8:0 rbps=1M" }, { "cpuset-cpus", "0-1" }, { "cpuset-mems", "0" }, { "cgroup-set", "hugetlb.2MB.max=0" },
+	{ "io-max", "8:0 rbps=1M" }, { "cpuset-cpus", "0-1" }, { "cpuset-mems", "0" }, { "hugetlb", "2MB=64M" }, { "rdma", "mlx5_0 hca_handle=2" }, { "misc", "sev=1" }, { "cgroup-set", "hugetlb.2MB.max=0" },
 	{ "cgroup-parent", "/mine" }, { "wall-time", "10s" }, { "cpu-time", "2s" }, { "grace", "1s" }, { "output-max", "16M" },
 	{ "stdout", "out.txt" }, { "stderr", "err.txt" },
 	{ "time-boottime", "-3600.5" }, { "hostname", "box" }, { "domainname", "example" }, { "map", "root" },

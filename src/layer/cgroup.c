@@ -340,7 +340,7 @@ static int io_max_compile(struct limiter *l, const struct named_limit *n)
 		return error_nomem(b->error);
 	if (!obtainable(l, CG_IO)) {
 		const char *why = why_not(l, CG_IO);
-		return preferred(l, KEY_IO_MAX) ? build_row(b, ROW_MISSING, "io-max", value, "nothing", "-", why, n->origin) : refuse(l, "io-max", why, n->origin);
+		return preferred(l, n->key) ? build_row(b, ROW_MISSING, "io-max", value, "nothing", "-", why, n->origin) : refuse(l, "io-max", why, n->origin);
 	}
 	dir = dir_of(l, CG_IO);
 	if (!l->scope && b->host->cgroup[CG_IO].version == 1) {
@@ -363,19 +363,33 @@ static int controller_of(const char *file)
 	return n == 5 && !memcmp(file, "blkio", 5) ? CG_IO : -1;
 }
 
+/* The one family of files that version 1 has under another name, and page sizes in it. */
+static const char *name_v1(const struct limiter *l, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (strncmp(name, "hugetlb.", 8) || n < 12 || strcmp(name + n - 4, ".max"))
+		return name;
+	return arena_printf(arena_of(l), "%.*s.limit_in_bytes", (int)(n - 4), name);
+}
+
 static int set_compile(struct limiter *l, const struct named_limit *n)
 {
+	const char *file;
 	int c = controller_of(n->name);
 	const char *why = c < 0 ? "no controller that hutch knows has such a file" : why_not(l, (enum controller)c);
 
 	if (c < 0 || !obtainable(l, (enum controller)c)) {
-		if (c >= 0 && preferred(l, KEY_CGROUP_SET))
+		if (c >= 0 && preferred(l, n->key))
 			return build_row(l->b, ROW_MISSING, n->name, n->text, "nothing", "-", why, n->origin);
 		return refuse(l, n->name, why, n->origin);
 	}
-	if (add_write(l, dir_of(l, (enum controller)c), n->name, n->text, n->origin) < 0)
+	file = !l->scope && l->b->host->cgroup[c].version == 1 ? name_v1(l, n->name) : n->name;
+	if (!file)
+		return error_nomem(l->b->error);
+	if (add_write(l, dir_of(l, (enum controller)c), file, n->text, n->origin) < 0)
 		return -1;
-	return build_row(l->b, ROW_ENFORCED, n->name, n->text, n->text, "the same file", NULL, n->origin);
+	return build_row(l->b, ROW_ENFORCED, n->name, n->text, n->text, file == n->name ? "the same file" : file, NULL, n->origin);
 }
 
 /* ---- the cgroup for its own sake: exact accounting, freezing ---- */
@@ -532,6 +546,7 @@ bool cgroup_key(enum key_id key)
 	static const enum key_id keys[] = {
 		KEY_MEMORY, KEY_MEMORY_HIGH, KEY_MEMORY_LOW, KEY_MEMORY_MIN, KEY_SWAP, KEY_OOM_GROUP, KEY_CPUS, KEY_CPU_WEIGHT, KEY_CPU_BURST, KEY_CPU_IDLE,
 		KEY_PIDS, KEY_IO_WEIGHT, KEY_IO_MAX, KEY_CPUSET_CPUS, KEY_CPUSET_MEMS, KEY_CGROUP_SET,
+		KEY_HUGETLB, KEY_RDMA, KEY_MISC,
 	};
 
 	for (size_t i = 0; i < COUNT_OF(keys); i++) {

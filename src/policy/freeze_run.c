@@ -182,7 +182,7 @@ static int add_io_max(struct freeze *f, const struct draft_line *l, size_t *cap)
 	n = add_named(f, &f->policy->io_max, &f->policy->io_max_count, cap);
 	if (!n)
 		return -1;
-	*n = (struct named_limit){ device, text, l->origin };
+	*n = (struct named_limit){ device, text, l->origin, l->key };
 	return 0;
 }
 
@@ -207,8 +207,87 @@ static int add_cgroup_set(struct freeze *f, const struct draft_line *l, size_t *
 	n = add_named(f, &f->policy->cgroup_set, &f->policy->cgroup_set_count, cap);
 	if (!n)
 		return -1;
-	*n = (struct named_limit){ file, rest, l->origin };
+	*n = (struct named_limit){ file, rest, l->origin, l->key };
 	return 0;
+}
+
+static int add_file(struct freeze *f, const struct draft_line *l, size_t *cap, const char *file, const char *value)
+{
+	struct named_limit *n = file && value ? add_named(f, &f->policy->cgroup_set, &f->policy->cgroup_set_count, cap) : NULL;
+
+	if (!n)
+		return file && value ? -1 : error_nomem(f->error);
+	*n = (struct named_limit){ file, value, l->origin, l->key };
+	return 0;
+}
+
+/* 64KB, 2MB, 1GB: so the kernel calls its files. */
+static bool is_page_size(const char *s)
+{
+	size_t n = strspn(s, "0123456789");
+
+	return n && n < 6 && s[n] && strchr("KMG", s[n]) && !strcmp(s + n + 1, "B");
+}
+
+static int add_hugetlb(struct freeze *f, const struct draft_line *l, size_t *cap)
+{
+	const char *rest = l->value;
+	char *size = next_part(f, &rest, '=');
+	uint64_t bytes;
+
+	if (!size)
+		return error_nomem(f->error);
+	if (!is_page_size(size))
+		return bad_value(f, l, "\"%.60s\" is no size of a huge page, as 2MB (/sys/kernel/mm/hugepages shows them in kB)", size);
+	if (!rest || parse_size(rest, &bytes) < 0)
+		return bad_value(f, l, "there is no size after PAGESIZE=");
+	return add_file(f, l, cap, arena_printf(f->policy->arena, "hugetlb.%s.max", size), arena_printf(f->policy->arena, "%llu", (unsigned long long)bytes));
+}
+
+/* NAME=N or NAME=max. */
+static bool is_count(const char *word, const char *name)
+{
+	size_t n = strlen(name);
+	uint64_t count;
+
+	return !strncmp(word, name, n) && word[n] == '=' && (!strcmp(word + n + 1, "max") || parse_u64(word + n + 1, &count) == 0);
+}
+
+static bool is_resource(const char *s)
+{
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == strlen(s);
+}
+
+static int add_rdma(struct freeze *f, const struct draft_line *l, size_t *cap)
+{
+	const char *rest = l->value;
+	char *device = next_part(f, &rest, ' ');
+
+	if (!device)
+		return error_nomem(f->error);
+	if (!is_resource(device) || !rest)
+		return bad_value(f, l, "it doesn't start with the name of a device (/sys/class/infiniband), or names no limit");
+	while (rest) {
+		char *word = next_part(f, &rest, ' ');
+		if (!word)
+			return error_nomem(f->error);
+		if (!is_count(word, "hca_handle") && !is_count(word, "hca_object"))
+			return bad_value(f, l, "\"%.60s\" is neither hca_handle=N nor hca_object=N", word);
+	}
+	return add_file(f, l, cap, "rdma.max", l->value);
+}
+
+static int add_misc(struct freeze *f, const struct draft_line *l, size_t *cap)
+{
+	const char *rest = l->value;
+	char *name = next_part(f, &rest, '=');
+	uint64_t n;
+
+	if (!name)
+		return error_nomem(f->error);
+	if (!is_resource(name) || !rest || (strcmp(rest, "max") && parse_u64(rest, &n) < 0))
+		return bad_value(f, l, "it isn't RESOURCE=N, with a name that misc.capacity lists");
+	return add_file(f, l, cap, "misc.max", arena_printf(f->policy->arena, "%s %s", name, rest));
 }
 
 static int freeze_named(struct freeze *f)
@@ -220,6 +299,12 @@ static int freeze_named(struct freeze *f)
 		if (l->key == KEY_IO_MAX && add_io_max(f, l, &io_cap) < 0)
 			return -1;
 		if (l->key == KEY_CGROUP_SET && add_cgroup_set(f, l, &set_cap) < 0)
+			return -1;
+		if (l->key == KEY_HUGETLB && add_hugetlb(f, l, &set_cap) < 0)
+			return -1;
+		if (l->key == KEY_RDMA && add_rdma(f, l, &set_cap) < 0)
+			return -1;
+		if (l->key == KEY_MISC && add_misc(f, l, &set_cap) < 0)
 			return -1;
 	}
 	return 0;
@@ -304,7 +389,7 @@ static enum key_id first_limit(const struct policy *p)
 		if (p->limits[i].given)
 			return p->limits[i].key;
 	}
-	return p->io_max_count ? KEY_IO_MAX : KEY_CGROUP_SET;
+	return p->io_max_count ? KEY_IO_MAX : p->cgroup_set[0].key;
 }
 
 static int check_run(struct freeze *f)

@@ -110,8 +110,8 @@ enum limit_kind {
 	LIMIT_CPUSET_MEMS, LIMIT_KINDS
 };
 struct policy_limit { bool given; enum key_id key; uint64_t n; const char *text; };
-/* io-max: name = "MAJOR:MINOR", text = "rbps=…"; cgroup-set: name = file, text = value */
-struct named_limit { const char *name, *text, *origin; };
+/* io-max: name = "MAJOR:MINOR", text = "rbps=…"; cgroup-set and the keys that stand for a file of it: name = file, text = value */
+struct named_limit { const char *name, *text, *origin; enum key_id key; };
 enum env_kind { ENV_SET, ENV_PASS, ENV_UNSET };
 struct env_rule { enum env_kind kind; const char *name, *value; const char *origin; };
 enum seccomp_kind { SECCOMP_BUILTIN_DEFAULT, SECCOMP_BUILTIN_STRICT, SECCOMP_PROFILE_FILE };

@@ -39,6 +39,15 @@ static void values(void **state)
 	assert_int_equal(freeze_line(f, &p, "cgroup-set", "hugetlb.2MB.max=0"), 0);
 	assert_string_equal(p.cgroup_set[0].name, "hugetlb.2MB.max");
 	assert_string_equal(p.cgroup_set[0].text, "0");
+	assert_int_equal(freeze_line(f, &p, "hugetlb", "2MB=64M"), 0);
+	assert_string_equal(p.cgroup_set[0].name, "hugetlb.2MB.max");
+	assert_string_equal(p.cgroup_set[0].text, "67108864");
+	assert_int_equal(freeze_line(f, &p, "rdma", "mlx5_0 hca_handle=2 hca_object=max"), 0);
+	assert_string_equal(p.cgroup_set[0].name, "rdma.max");
+	assert_string_equal(p.cgroup_set[0].text, "mlx5_0 hca_handle=2 hca_object=max");
+	assert_int_equal(freeze_line(f, &p, "misc", "sev=3"), 0);
+	assert_string_equal(p.cgroup_set[0].name, "misc.max");
+	assert_string_equal(p.cgroup_set[0].text, "sev 3");
 	assert_int_equal(freeze_line(f, &p, "cgroup-parent", "fd:7"), 0);
 	assert_string_equal(p.cgroup_parent, "/proc/self/fd/7");
 	assert_int_equal(freeze_line(f, &p, "output-max", "0"), 0);
@@ -71,6 +80,8 @@ static void bad_values(void **state)
 		{ "cpus", "9000" }, { "cpu-weight", "0" }, { "cpu-weight", "10001" }, { "pids", "0" }, { "pids", "99999999" },
 		{ "wall-time", "0" }, { "wall-time", "soon" }, { "wall-time", "999999h" }, { "cpu-time", "0s" }, { "io-max", "sda rbps=1" },
 		{ "io-max", "8:0" }, { "io-max", "8:0 speed=1" }, { "io-max", "8:0 rbps=0" }, { "cgroup-set", "cgroup.procs=1" },
+		{ "hugetlb", "2MB" }, { "hugetlb", "2M=1M" }, { "hugetlb", "../2MB=1" }, { "hugetlb", "2MB=lots" }, { "rdma", "mlx5_0" },
+		{ "rdma", "a/b hca_handle=1" }, { "rdma", "mlx5_0 hca_handle=x" }, { "rdma", "mlx5_0 other=1" }, { "misc", "sev" }, { "misc", "se v=1" }, { "misc", "sev=x" },
 		{ "cgroup-set", "../x.y=1" }, { "cgroup-set", "memory.max" }, { "cgroup-set", "memory.max=1\n2" }, { "cgroup-parent", "mine" },
 		{ "cgroup-parent", "/a/../b" }, { "cgroup-parent", "fd:x" }, { "cpuset-cpus", "all" }, { "on-denied", "log" },
 		{ "limits", "maybe" }, { "cgroup", "2" }, { "output-max", "" }, { "stdout", "" }, { "grace", "-1" },

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from harness import wait_until
+from harness import Skip, wait_until
 from machine import need_systemd
 
 HOG = ["python3", "-c", "x = bytearray(200 << 20)"]
@@ -88,6 +88,32 @@ def pressure(s):
         os.rmdir(parent)
 
 
+def rare(s):
+    """Huge pages, RDMA, misc: written where the controller is, refused with its name where it isn't."""
+    with open("/sys/fs/cgroup/cgroup.controllers") as f:
+        if "hugetlb" not in f.read().split():
+            raise Skip("this kernel has no hugetlb controller for cgroups")
+    parent = "/sys/fs/cgroup/test-parent"
+    os.mkdir(parent)
+    try:
+        with open("/sys/fs/cgroup/cgroup.subtree_control", "w") as f:
+            f.write("+hugetlb +rdma")
+        p = subprocess.Popen([s.hutch, "run", "--cgroup-parent=/test-parent", "--hugetlb=2MB=4M", "--", "sleep", "5"])
+        found = wait_until(lambda: glob.glob(parent + "/hutch-*/cgroup.procs"), 20)
+        assert wait_until(lambda: open(found[0]).read()), "nothing runs in it"
+        with open(os.path.dirname(found[0]) + "/hugetlb.2MB.max") as f:
+            assert f.read() == "4194304\n"
+        assert p.wait(60) == 0
+        r, err = record(s, [], ["--cgroup-parent=/test-parent", "--rdma=nothing0 hca_handle=1"], ["echo", "ran"])
+        assert r.returncode == 125 and not r.stdout and "rdma.max" in err, err
+        r, err = record(s, [], ["--cgroup-parent=/test-parent", "--hugetlb=3MB=0"], ["echo", "ran"])
+        assert r.returncode == 125 and not r.stdout and "hugetlb.3MB.max" in err, err
+        r, err = record(s, ["as-user"], ["--misc=sev=1"], ["echo", "ran"])
+        assert r.returncode == 125 and not r.stdout and "misc.max" in err, err
+    finally:
+        os.rmdir(parent)
+
+
 def other_numbers(s):
     """A manager in another pid namespace would take another process by our number: it isn't asked, and the run refused."""
     need_systemd()
@@ -105,5 +131,5 @@ def plan(s):
 
 
 def cases(s):
-    for f in (scope_root, scope_user, delegated, named_parent, pressure, other_numbers, plan):
+    for f in (scope_root, scope_user, delegated, named_parent, pressure, rare, other_numbers, plan):
         s.case("limits/" + f.__name__.replace("_", "-"), f, s)
