@@ -67,6 +67,36 @@ static void verb_threads(void)
 	printf("%d runs from %d threads\n", THREADS * ROUNDS, THREADS);
 }
 
+/* ---- one plan for all of them ---- */
+static void *spawns_shared(void *plan)
+{
+	struct hutch_error e = { 0 };
+	struct hutch_report report;
+	hutch_run *run;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		if (hutch_spawn(plan, &run, &e) < 0 || hutch_run_wait(run, &report, &e) < 0)
+			host_error("spawn", &e);
+		CHECK(report.end == HUTCH_END_EXITED && report.exit_code == 4, "end %d, code %d", report.end, report.exit_code);
+		hutch_run_free(run);
+	}
+	return NULL;
+}
+
+static void verb_shared(void)
+{
+	char *argv[] = { "sh", "-c", "exit 4", NULL };
+	hutch_plan *plan = host_plan(argv, NULL);
+	pthread_t threads[16];
+
+	for (int i = 0; i < 16; i++)
+		CHECK(pthread_create(&threads[i], NULL, spawns_shared, plan) == 0, "%d", i);
+	for (int i = 0; i < 16; i++)
+		pthread_join(threads[i], NULL);
+	hutch_plan_free(plan);
+	printf("%d runs of one plan from 16 threads\n", 16 * ROUNDS);
+}
+
 /* ---- while signals rain ---- */
 static int caught;
 
@@ -433,7 +463,7 @@ static void verb_loop(void)
 int main(int argc, char **argv)
 {
 	static const struct { const char *name; void (*run)(void); } verbs[] = {
-		{ "threads", verb_threads }, { "storm", verb_storm }, { "locks", verb_locks }, { "sigchld", verb_sigchld },
+		{ "threads", verb_threads }, { "shared", verb_shared }, { "storm", verb_storm }, { "locks", verb_locks }, { "sigchld", verb_sigchld },
 		{ "leaks", verb_leaks }, { "few", verb_few }, { "outlives", verb_outlives }, { "loop", verb_loop }, { "heap", verb_heap },
 	};
 
@@ -443,6 +473,6 @@ int main(int argc, char **argv)
 			return fflush(stdout) ? 1 : 0;
 		}
 	}
-	fputs("usage: host-embed threads|storm|locks|sigchld|leaks|few|outlives|loop|heap\n", stderr);
+	fputs("usage: host-embed threads|shared|storm|locks|sigchld|leaks|few|outlives|loop|heap\n", stderr);
 	return 2;
 }
