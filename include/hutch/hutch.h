@@ -152,9 +152,10 @@ HUTCH_API char *hutch_report_json(const struct hutch_report *r);
 /* The whole record of an ended run: numbers, each limit and how near the run came, the effective table.
  * json: one object of docs/report.schema.json, else text of several lines; malloc'd. NULL = no memory, or not ended. */
 HUTCH_API char *hutch_run_report(const hutch_run *r, bool json);
-/* What the program made under names that protect-new = check watches. It has been moved aside when the run had ended: from
- * path to moved_to; NULL = that failed with errnum, and it is still there. Valid as long as the run. false = no more. */
+/* What the program made under a name that protect-new = check watches, and where it is now: moved_to; NULL = moving it
+ * failed with errnum, and it is still at path. */
 struct hutch_aside { const char *path, *moved_to; int errnum; };
+/* The names that were moved aside when the run had ended, by index; false = no more. The strings live as long as the run. */
 HUTCH_API bool hutch_run_aside(const hutch_run *r, size_t index, struct hutch_aside *out);
 /* What the policy wants done with the changes of copy-on-write (key on-exit): "commit", "discard", "keep", "ask";
  * NULL = the run has none. The library does nothing by itself: see hutch_run_changes(). */
