@@ -54,7 +54,7 @@ static long run_shell(void)
 
 static void try_everything(struct view *v)
 {
-	tell(v, "read /etc/machine-id", open("/etc/machine-id", O_RDONLY));
+	tell(v, "read /etc/hostname", open("/etc/hostname", O_RDONLY));
 	tell(v, "read /etc/shadow", open("/etc/shadow", O_RDONLY));
 	tell(v, "list /home", open("/home", O_RDONLY | O_DIRECTORY));
 	tell(v, "list /root", open("/root", O_RDONLY | O_DIRECTORY));
