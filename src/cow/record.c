@@ -366,7 +366,7 @@ static int open_tree_dirs(struct cow *c, size_t index, struct hutch_error *e)
 	for (size_t i = 0; i < t->lower_count; i++)
 		t->lower[i] = -1;
 	snprintf(name, sizeof name, "%zu/upper", index);
-	t->upper = cow_beneath(c->dir, name, O_RDONLY | O_DIRECTORY);
+	t->upper = cow_readable(c->dir, name, O_RDONLY | O_DIRECTORY); /* the program may have closed it to all */
 	/* A discard that was cut off took it away first. */
 	if (t->upper == -ENOENT)
 		t->upper = -1;

@@ -19,9 +19,12 @@ int cow_beneath(int dir, const char *rel, int flags)
 	struct u_open_how how = { .flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW), .resolve = STRICT };
 	int fd;
 
+	/* Itself, also where looking "." up in it isn't allowed: the program may have closed its top directory. */
+	if (!*rel)
+		return cow_reopen(dir, flags);
 	/* EAGAIN: a rename somewhere on the machine came between; the kernel can't say that it didn't lead out. */
 	for (int i = 0; i < 1000; i++) {
-		fd = sys_openat2(dir, *rel ? rel : ".", &how);
+		fd = sys_openat2(dir, rel, &how);
 		if (fd != -EAGAIN && fd != -EINTR)
 			break;
 	}
@@ -54,12 +57,25 @@ int cow_reopen(int fd, int flags)
 	return sys_openat(AT_FDCWD, path, flags | O_CLOEXEC, 0);
 }
 
-bool cow_has_xattr(int fd, const char *name)
+/* Reading an attribute takes the right to read the file: its owner, which we are, may take that for a moment. */
+static ssize_t get_xattr(int fd, const char *name, void *value, size_t size)
 {
 	char path[32];
+	struct stat st;
+	ssize_t n;
 
 	sys_fd_path(path, fd);
-	return getxattr(path, name, NULL, 0) >= 0;
+	n = getxattr(path, name, value, size);
+	if (n >= 0 || errno != EACCES || fstat(fd, &st) < 0 || st.st_uid != geteuid() || S_ISLNK(st.st_mode) || chmod(path, (st.st_mode & 07777) | 0400) < 0)
+		return n;
+	n = getxattr(path, name, value, size);
+	chmod(path, st.st_mode & 07777);
+	return n;
+}
+
+bool cow_has_xattr(int fd, const char *name)
+{
+	return get_xattr(fd, name, NULL, 0) >= 0;
 }
 
 bool cow_is_whiteout(int fd, const struct stat *st)
@@ -71,10 +87,9 @@ bool cow_is_whiteout(int fd, const struct stat *st)
 
 bool cow_is_opaque(int fd)
 {
-	char path[32], value[4] = "";
+	char value[4] = "";
 
-	sys_fd_path(path, fd);
-	return getxattr(path, "user.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
+	return get_xattr(fd, "user.overlay.opaque", value, sizeof value) == 1 && value[0] == 'y';
 }
 
 char *cow_join(struct arena *a, const char *rel, const char *name)

@@ -96,7 +96,7 @@ static void add_overlay(struct sheet *s)
 	add_bool(s, "overlay for users (5.11)", ok, ok ? NULL : strerror(h->overlay_errno), "--cow and --layer are refused",
 		 "boot a kernel from 5.11 on with overlayfs, or let the container engine's filter allow mount(2)");
 	if (ok)
-		add_bool(s, "user attributes on tmpfs (6.6)", h->tmpfs_xattr, NULL, "with changes in memory, a directory can't be made anew where one was deleted", "boot a newer kernel, or keep changes in a directory: --cow-upper DIR");
+		add_bool(s, "user attributes on tmpfs (6.6)", h->tmpfs_xattr, NULL, "with changes in memory, a directory of the host's can't be deleted or moved", "boot a newer kernel, or keep changes in a directory: --cow-upper DIR");
 }
 
 static void add_calls(struct sheet *s)

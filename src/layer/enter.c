@@ -64,7 +64,7 @@ static int check_here(struct build *b)
 	if (p->wall_ms || p->cpu_ms || p->denied_kill)
 		return refuse(b, p->wall_ms ? KEY_WALL_TIME : p->cpu_ms ? KEY_CPU_TIME : KEY_ON_DENIED, "without namespaces nobody stays outside to hold it");
 	if (p->cgroup == CGROUP_YES || p->io_max_count || p->cgroup_set_count)
-		return refuse(b, p->io_max_count ? KEY_IO_MAX : p->cgroup_set_count ? KEY_CGROUP_SET : KEY_CGROUP, "without namespaces nobody stays outside to hold it");
+		return refuse(b, p->io_max_count ? KEY_IO_MAX : p->cgroup_set_count ? p->cgroup_set[0].key : KEY_CGROUP, "without namespaces nobody stays outside to hold it");
 	return 0;
 }
 

@@ -176,7 +176,7 @@ static int row(struct build *b, const char *dst, const char *asked, const char *
 	bool weak = !keeps(b) && !b->host->tmpfs_xattr;
 
 	if (weak)
-		why = arena_printf(a, "%s%s; this kernel's tmpfs has no user attributes (6.6 has): a directory can't be made anew where one was deleted (EIO); cow-upper = DIR can", end, owners);
+		why = arena_printf(a, "%s%s; this kernel's tmpfs has no user attributes (6.6 has): a directory of the host's can't be deleted or moved (EIO); with cow-upper = DIR it can", end, owners);
 	if (!got || !why)
 		return error_nomem(b->error);
 	return build_row(b, weak ? ROW_WEAKER : ROW_ENFORCED, dst, asked, got, "overlay, upper and work directory out of reach", why, origin);

@@ -29,14 +29,25 @@ def tool(s, c, *words, **kw):
 
 
 WRITE = "cd /w && echo new > a && rm -r dead && mkdir dead && echo i > dead/i && chmod 600 b && echo n > n && mv sub moved && cat a dead/i && ls"
+# For a tmpfs without user attributes (before Linux 6.6), where no directory of the host's can go: a row of the plan says so.
+WRITE_WEAK = "cd /w && echo new > a && rm dead/z && echo i > dead/i && chmod 600 b && echo n > n && mkdir moved && mv sub/x moved && cat a dead/i && ls"
+
+
+def weak(s, c, d):
+    plan = s.run(c, [], [], raw=[s.hutch, "explain", "--cow", d + ":/w", "--", "true"], cwd="/").out
+    return "tmpfs has no user attributes" in plan
 
 
 def memory(s, c):
     """The program sees its changes; the host none, in content, names, modes, times of the directory."""
     d = source(s, c)
     before = os.stat(d)
-    r = sh(s, c, ["--cow", d + ":/w"], WRITE)        # the harness compares the whole tree
-    assert r.status == 0 and r.out.split() == ["new", "i", "a", "b", "dead", "moved", "n"], r
+    poor = weak(s, c, d)
+    r = sh(s, c, ["--cow", d + ":/w"], WRITE_WEAK if poor else WRITE)        # the harness compares the whole tree
+    assert r.status == 0 and r.out.split() == ["new", "i", "a", "b", "dead", "moved", "n", *(["sub"] if poor else [])], r
+    if poor:
+        r = sh(s, c, ["--cow", d + ":/w"], "rm -r /w/dead")
+        assert r.status == 1 and "Input/output error" in r.err, "the row says that this can't be done: %s" % r
     after = os.stat(d)
     assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns), "the directory was touched"
 
@@ -44,7 +55,8 @@ def memory(s, c):
 def same_place(s, c):
     d = source(s, c)
     r = s.run(c, ["--cow", "."], ["sh", "-c", "echo more >> a; cat a; pwd"], cwd=d)
-    assert r.status == 0 and r.out == "old amore\n%s\n" % d, r
+    inside = re.sub("^/var/tmp/", "/tmp/", d)      # one place inside
+    assert r.status == 0 and r.out == "old amore\n%s\n" % inside, r
 
 
 def attributes(s, c):
