@@ -9,11 +9,16 @@ bool layer_enters(const struct build *b)
 	return b->plan->mode != PLAN_RUN;
 }
 
-static int refuse(struct build *b, enum key_id key, const char *why)
+static int refuse_from(struct build *b, enum key_id key, const char *why, const char *origin)
 {
 	const char *what = arena_printf(b->plan->arena, "%s: %s", key_rows[key].name, why);
 
-	return error_set(b->error, ERR_ENTER_KEY, 0, NULL, what, b->policy->origin[key]);
+	return error_set(b->error, ERR_ENTER_KEY, 0, NULL, what, origin);
+}
+
+static int refuse(struct build *b, enum key_id key, const char *why)
+{
+	return refuse_from(b, key, why, b->policy->origin[key]);
 }
 
 static bool named(const struct policy *p, enum key_id key)
@@ -63,8 +68,12 @@ static int check_here(struct build *b)
 	}
 	if (p->wall_ms || p->cpu_ms || p->denied_kill)
 		return refuse(b, p->wall_ms ? KEY_WALL_TIME : p->cpu_ms ? KEY_CPU_TIME : KEY_ON_DENIED, "without namespaces nobody stays outside to hold it");
-	if (p->cgroup == CGROUP_YES || p->io_max_count || p->cgroup_set_count)
-		return refuse(b, p->io_max_count ? KEY_IO_MAX : p->cgroup_set_count ? p->cgroup_set[0].key : KEY_CGROUP, "without namespaces nobody stays outside to hold it");
+	/* Keys that may stand several times have their origin with each line. */
+	const struct named_limit *line = p->io_max_count ? p->io_max : p->cgroup_set_count ? p->cgroup_set : NULL;
+	if (line)
+		return refuse_from(b, line->key, "without namespaces nobody stays outside to hold it", line->origin);
+	if (p->cgroup == CGROUP_YES)
+		return refuse(b, KEY_CGROUP, "without namespaces nobody stays outside to hold it");
 	return 0;
 }
 
