@@ -117,26 +117,6 @@ static int receive(int fd, struct report *r, const char *where)
 	return -1;
 }
 
-/* Puts fd at number `at` and gives a copy of what was there. */
-static int replace(int at, int fd)
-{
-	int saved = fcntl(at, F_DUPFD_CLOEXEC, 3);
-
-	if (saved >= 0 && dup2(fd, at) < 0) {
-		close(saved);
-		return -1;
-	}
-	return saved;
-}
-
-static void put_back(int at, int saved)
-{
-	if (saved < 0)
-		return;
-	dup2(saved, at);
-	close(saved);
-}
-
 static _Noreturn void exec_outside(const struct stage *s, int output)
 {
 	char *const words[] = { (char *)s->program, "inspect", "--wire", "--try-create", "--alloc", TEXT(DEMO_BOUND_MIB),
@@ -170,37 +150,22 @@ static int look_outside(const struct stage *s, struct report *r)
 }
 
 /* hutch run --ro DIRECTORY:/shared --rlimit-as 192M -- hutch inspect */
-static int plan_inside(struct stage *s, hutch_policy *policy, hutch_plan **plan, struct hutch_error *e)
+static int plan_inside(struct stage *s, int input, int output, hutch_policy *policy, hutch_plan **plan, struct hutch_error *e)
 {
-	char share[600];
+	char share[600], in[24], out[24];
 	char *const words[] = {
+		"--fd", in, "--fd", out, /* nothing of the terminal is needed inside */
 		/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): a number and its unit are one word */
 		"--ro", share, "--rlimit-as", TEXT(DEMO_LIMIT_MIB) "M", "--", s->program, "inspect", "--wire", "--try-create",
 		"--alloc", TEXT(DEMO_BOUND_MIB), "--dir", "/shared", NULL,
 	};
 
 	snprintf(share, sizeof share, "%s:/shared", s->directory);
+	snprintf(in, sizeof in, "0=%d", input);
+	snprintf(out, sizeof out, "1=%d", output);
 	if (hutch_policy_args(policy, (int)(sizeof words / sizeof *words) - 1, words, NULL, NULL, e) < 0)
 		return -1;
 	return hutch_plan_new(policy, false, plan, e);
-}
-
-/* The program inherits 0 to 2, so ours are exchanged for the moment of the start: nothing of the terminal is
- * needed inside. */
-static int spawn_with(const hutch_plan *plan, int output, hutch_run **run, struct hutch_error *e)
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	int in = replace(0, null), out = replace(1, output), bad = -1;
-
-	if (null >= 0 && in >= 0 && out >= 0)
-		bad = hutch_spawn(plan, run, e) < 0 ? cli_error(e) : 0;
-	else
-		complain("exchanging standard input and output");
-	put_back(1, out);
-	put_back(0, in);
-	if (null >= 0)
-		close(null);
-	return bad;
 }
 
 static int end_inside(hutch_run *run, struct hutch_error *e)
@@ -215,14 +180,12 @@ static int end_inside(hutch_run *run, struct hutch_error *e)
 	return -1;
 }
 
-static int run_inside(const hutch_plan *plan, struct report *r, struct hutch_error *e)
+/* Closes output: the report has ended when nobody holds it any longer. */
+static int run_inside(const hutch_plan *plan, const int ends[2], struct report *r, struct hutch_error *e)
 {
 	hutch_run *run = NULL;
-	int ends[2], bad;
+	int bad = hutch_spawn(plan, &run, e) < 0 ? cli_error(e) : 0;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return complain("making a pipe");
-	bad = spawn_with(plan, ends[1], &run, e);
 	close(ends[1]);
 	if (!bad) {
 		bad = receive(ends[0], r, "inside");
@@ -240,11 +203,12 @@ static int look_inside(struct stage *s, struct report *r)
 	hutch_policy *policy = hutch_policy_new();
 	hutch_plan *plan = NULL;
 	struct hutch_error e = { 0 };
-	int bad;
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), ends[2], bad;
 
-	if (!policy)
-		return complain("making a policy");
-	bad = plan_inside(s, policy, &plan, &e) < 0 ? cli_error(&e) : run_inside(plan, r, &e);
+	if (!policy || null < 0 || pipe2(ends, O_CLOEXEC) < 0)
+		return complain("making a policy, and a pipe");
+	bad = plan_inside(s, null, ends[1], policy, &plan, &e) < 0 ? cli_error(&e) : run_inside(plan, ends, r, &e);
+	close(null);
 	hutch_plan_free(plan);
 	hutch_policy_free(policy);
 	return bad;

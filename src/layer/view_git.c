@@ -139,10 +139,15 @@ static bool leads_back(struct build *b, const char *project, const char *dir, co
 /* Shows a repository that lies outside of the project, with the project's own right. */
 static int show(struct build *b, struct view *v, const char *project, const char *common)
 {
-	const struct view_entry *own = view_find(v, project), *there = view_find(v, common);
-	struct view_entry e = { .kind = VIEW_BIND, .dst = common, .src = common, .origin = b->policy->origin[KEY_GIT], .fd = -1 };
+	/* Their names inside, where /var/tmp is a link of ours. */
+	const char *at = view_through_links(b, v, project), *to = view_through_links(b, v, common);
+	const struct view_entry *own = at ? view_find(v, at) : NULL, *there = to ? view_find(v, to) : NULL;
+	struct view_entry e = { .kind = VIEW_BIND, .dst = to, .src = common, .origin = b->policy->origin[KEY_GIT], .fd = -1 };
+	const char *same = own && own->kind == VIEW_BIND ? view_through_links(b, v, own->src) : NULL;
 
-	if (!own || own->kind != VIEW_BIND || strcmp(own->src, own->dst) || (there && there->kind == VIEW_BIND))
+	if (!at || !to)
+		return error_nomem(b->error);
+	if (!same || strcmp(same, own->dst) || (there && there->kind == VIEW_BIND))
 		return 0;
 	e.host = look(b, common);
 	e.rw = own->rw && !own->cow;

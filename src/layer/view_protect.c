@@ -219,8 +219,8 @@ int view_protect(struct build *b, struct view *v)
 		struct path_rule r = b->policy->rules[i];
 		if (r.kind != RULE_PROTECT)
 			continue;
-		/* Like every other rule behind /var/tmp and the other links of ours. */
-		if (!(r.dst = view_through_links(b, v, r.dst)))
+		/* Like every other rule behind /var/tmp and the other links of ours; but the row of a set is a path of the host. */
+		if (!r.set && !(r.dst = view_through_links(b, v, r.dst)))
 			return error_nomem(b->error);
 		if ((r.set ? protect_row : protect)(b, v, &r) < 0)
 			return -1;

@@ -21,7 +21,7 @@ static int64_t hundredths(const char *s)
 
 	if (n < 0 || *end != '.' || end[1] < '0' || end[1] > '9' || end[2] < '0' || end[2] > '9')
 		return -1;
-	return n * 100 + (end[1] - '0') * 10 + (end[2] - '0');
+	return n * 100 + (int64_t)(end[1] - '0') * 10 + (end[2] - '0');
 }
 
 static int64_t microseconds(const char *s)

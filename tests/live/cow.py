@@ -222,6 +222,8 @@ def submounts(s, c):
         os.chmod(d + "/dead", 0o777)
         c.own(d + "/dead")
         r = sh(s, c, ["--cow", d + ":/w"], "cat /w/dead/mounted && echo w > /w/dead/mounted && cat /w/dead/mounted; ls /w/dead")
+        if c.root and r.status == 125 and "E0414" in r.err and tuple(map(int, re.findall(r"\d+", os.uname().release)[:2])) < (6, 3):
+            raise Skip("tmpfs maps owners from Linux 6.3 on: the copy is refused, with that reason")
         if c.root:
             assert r.status == 0 and r.out == "in the mountw\nmounted\n", r
         else:
@@ -264,7 +266,8 @@ def layer_trees(s, c):
 def layers(s, c):
     opts = layer_trees(s, c)
     look = "cat /etc/f; echo; ls /opaque /merged; ls /gone /xgone"
-    r = sh(s, c, opts, look + "; echo n > /etc/new && rm -r /merged && mkdir /merged && ls /merged; cat /etc/new")
+    anew = "" if weak(s, c, s.scratch) else " && rm -r /merged && mkdir /merged && ls /merged"
+    r = sh(s, c, opts, look + "; echo n > /etc/new" + anew + "; cat /etc/new")
     assert r.out.split() == ["one", "/merged:", "low", "one", "two", "/opaque:", "one", "n"], r
     assert r.err.count("No such file") == 2, r
     r = sh(s, c, opts + ["--rootfs-access", "ro"], look + "; echo n > /etc/new")

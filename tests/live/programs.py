@@ -122,6 +122,16 @@ def pipes(s, c):
     assert r.status == 0 and r.out.startswith("3000000"), r
 
 
+def demo(s, c):
+    """Side by side, and its own checks hold, whatever standard input is."""
+    file = text(s.scratch + "/input", "x")
+    os.chmod(s.scratch, 0o755)
+    for stdin in ("/dev/null", file):
+        with open(stdin) as f:
+            r = s.run(c, [], [], raw=[s.hutch, "demo"], cwd="/", stdin=f)
+        finish(r, "12 of 12 checks hold")
+
+
 def cases(s, c, who):
-    for f in (ls, python, gcc, git, node, sqlite, redis, make, strace, script, shell_tools, pipes):
+    for f in (ls, python, gcc, git, node, sqlite, redis, make, strace, script, shell_tools, pipes, demo):
         s.case("%s/program/%s" % (who, f.__name__.replace("_", "-")), f, s, c)

@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 
+import harness
 import race
 from race import put
 
@@ -16,6 +17,8 @@ def swapping(s, c):
     kinds = list(f.kinds())
     with f:
         shown, made = f.control()
+        if not shown and not made and harness.SLOW > 1:
+            raise harness.Skip("on this slow machine the naive launcher never lost: no race to show")
         assert shown or made, "the naive launcher lost nothing in its tries (%d, %d): this race is none" % (shown, made)
         # On a busy machine a few more, until each way out was seen.
         for i in range(count * 10):
