@@ -56,7 +56,7 @@ static void try_everything(struct view *v)
 {
 	tell(v, "read /etc/hostname", open("/etc/hostname", O_RDONLY));
 	tell(v, "read /etc/shadow", open("/etc/shadow", O_RDONLY));
-	tell(v, "list /home", open("/home", O_RDONLY | O_DIRECTORY));
+	tell(v, "list /var/log", open("/var/log", O_RDONLY | O_DIRECTORY));
 	tell(v, "list /root", open("/root", O_RDONLY | O_DIRECTORY));
 	tell(v, "read /proc/1/environ", open("/proc/1/environ", O_RDONLY));
 	tell(v, "write beside the fonts", open("/usr/share/fonts/evil", O_WRONLY | O_CREAT, 0644));
