@@ -232,6 +232,8 @@ def check_ranges(s, c, p):
     if not rows:
         r = p.bad("E0850", "has none for uid", options=["--owners=ranges"])
         raise Skip("no range in /etc/subuid for %s (that it is refused then was seen)" % c.name)
+    if os.geteuid() != 0:
+        raise Skip("what the ranges' ids own only root can look into and take away: seen where root runs the suite")
     start = int(rows[0][1])
     r = p.good("--flatten")
     assert ["owners", "ranges"] in r.records, str(r)
