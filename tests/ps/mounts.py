@@ -102,7 +102,8 @@ def refused(s, c):
             assert "E0883" in tool(s, c, "mount", "m", what + ":/tmp/x", expect=125).err, what
         tool(s, c, "mount", "m", os.path.join(s.scratch, "link") + ":/tmp/l:ro")
         assert i.do("cat /tmp/l/f") == (0, "hello\n"), "read-only a link may lead to it"
-        tool(s, c, "mount", "m", src + ":" + work + ":ro")          # a directory of the host that is there
+        inside = re.sub("^/var/tmp/", "/tmp/", work)                # /var/tmp is a link there
+        tool(s, c, "mount", "m", src + ":" + inside + ":ro")        # a directory of the host that is there
         assert i.do("cat %s/f" % work) == (0, "hello\n") and os.listdir(work) == [], "the host's own tree is as it was"
         for words in (("mount", "m"), ("mount", "m", "x"), ("mount", "m", ":/x"), ("mount", "m", "/x:/y:zz"), ("umount", "m"), ("mount", "m", "a:b:ro", "c")):
             assert "usage: hutch" in tool(s, c, *words, expect=2).err, words
