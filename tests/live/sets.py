@@ -3,6 +3,8 @@ Runs in: the test process."""
 import json
 import os
 import re
+import shutil
+import tempfile
 
 import never
 
@@ -145,6 +147,23 @@ def check(s, c):
     assert r.status == 0 and "protect" not in r.err, r
 
 
+def below_var_tmp(s, c):
+    """A project there has another name inside, where /var/tmp is a link: the set holds all the same."""
+    top = tempfile.mkdtemp(prefix="hutch-sets-", dir="/var/tmp")
+    try:
+        os.chmod(top, 0o755)
+        for name in (".git/HEAD", ".git/config", ".git/hooks/pre-commit", ".envrc", "code"):
+            put(os.path.join(top, name), "old\n")
+        c.own(top)
+        r = s.run(c, ["--rw", ".", "--protect", "@autorun"], ["sh", "-c", "for f in .git/config .git/hooks/pre-commit .envrc; do echo new >>$f; done; echo new >>code"], cwd=top, writes=True)
+        assert r.status == 0 and r.err.count("Read-only") == 3, r
+        for name, text in ((".git/config", "old\n"), (".git/hooks/pre-commit", "old\n"), (".envrc", "old\n"), ("code", "old\nnew\n")):
+            with open(os.path.join(top, name)) as f:
+                assert f.read() == text, name
+    finally:
+        shutil.rmtree(top)
+
+
 def cases(s, c, who):
-    for f in (hide, hide_home, close, check):
+    for f in (hide, hide_home, close, check, below_var_tmp):
         s.case("%s/sets/%s" % (who, f.__name__.replace("_", "-")), f, s, c)
