@@ -77,16 +77,19 @@ bool door_loads(const char *program, const char *library, char **env)
 	int out[2], how = 0;
 	pid_t pid;
 
-	if (!list || pipe2(out, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+	if (!list || pipe2(out, O_CLOEXEC) < 0) {
 		free(list);
 		return false;
 	}
+	pid = fork();
 	if (pid == 0)
 		loader(program, list, out[1]);
 	close(out[1]);
 	read_list(out[0], text, sizeof text);
 	close(out[0]);
 	free(list);
+	if (pid < 0)
+		return false;
 	kill(pid, SIGKILL); /* no matter where it has ended; what it says later doesn't count */
 	while (waitpid(pid, &how, 0) < 0 && errno == EINTR)
 		continue;

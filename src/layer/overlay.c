@@ -29,6 +29,14 @@ static uint32_t outside(const struct id_extent *x, size_t n, uint32_t inside)
 	return HUTCH_ID_ALLOCATED;
 }
 
+/* Where the launcher opens the trees, their owners are mapped: beneath an overlay from Linux 5.19 on. */
+static bool has_mapped(const struct build *b)
+{
+	const struct host *h = b->host;
+
+	return !by_launcher(b) || h->kernel_major > 5 || (h->kernel_major == 5 && h->kernel_minor >= 19);
+}
+
 /* What every overlay needs of this host. The rest is found out by mounting: no downgrade is possible. */
 static int need_overlay(struct build *b, const char *subject, const char *origin)
 {
@@ -38,7 +46,7 @@ static int need_overlay(struct build *b, const char *subject, const char *origin
 		return error_set(b->error, ERR_OVERLAY_MISSING, h->overlay_errno, "mount", subject, origin);
 	if (!h->fsopen || !h->openat2)
 		return error_set(b->error, ERR_OVERLAY_MISSING, 38 /* ENOSYS */, h->fsopen ? "openat2" : "fsopen", subject, origin);
-	if (!by_launcher(b) || h->kernel_major > 5 || (h->kernel_major == 5 && h->kernel_minor >= 19))
+	if (has_mapped(b))
 		return 0;
 	error_set(b->error, ERR_OVERLAY_IDMAP, 0, NULL, subject, origin);
 	return error_detail(b->error, "this kernel is %s", h->release);
@@ -48,8 +56,7 @@ bool overlay_offered(const struct build *b)
 {
 	const struct host *h = b->host;
 
-	return !layer_never(b) && h->overlay && h->fsopen && h->openat2 &&
-	       (!by_launcher(b) || h->kernel_major > 5 || (h->kernel_major == 5 && h->kernel_minor >= 19));
+	return !layer_never(b) && h->overlay && h->fsopen && h->openat2 && has_mapped(b);
 }
 
 /* A directory that is opened by the launcher with owners mapped, or by the child. */

@@ -67,7 +67,8 @@ static uint64_t all_threads(const struct build *b)
 static const char *builtin_name(const struct build *b, enum seccomp_kind kind)
 {
 	const struct policy *p = b->policy;
-	bool ranges = b->plan->userns_new && (p->map == MAP_AUTO || p->map == MAP_EXPLICIT);
+	const struct plan *plan = b->plan;
+	bool ranges = plan->userns_new && (plan->uid_extent_count > 1 || (plan->uid_extent_count == 1 && plan->uid_extents[0].count > 1));
 
 	if (kind == SECCOMP_BUILTIN_STRICT)
 		return "strict";
@@ -89,7 +90,7 @@ static int one(struct build *b, const struct seccomp_want *w)
 			return -1;
 	} else {
 		f->name = builtin_name(b, w->kind);
-		notes = strcmp(f->name, "setid") ? NULL : "caps = fsetid and ranges of ids: files may be given set-id bits, which hold for ids of the ranges";
+		notes = strcmp(f->name, "setid") ? NULL : "caps = fsetid and ranges of ids: files may be given set-id bits; those of root inside belong to the caller outside";
 		f->words = filter_builtin(f->name, b->policy->compat_deny, b->policy->nest, &f->count);
 		if (!f->words)
 			return error_set(b->error, ERR_SECCOMP_MISSING, 0, NULL, f->name, origin);

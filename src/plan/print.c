@@ -73,6 +73,37 @@ static void caps_text(struct text *t, uint64_t caps)
 	}
 }
 
+static unsigned count_bits(uint64_t mask)
+{
+	unsigned n = 0;
+
+	for (; mask; mask &= mask - 1)
+		n++;
+	return n;
+}
+
+static void rlimit_text(struct text *t, const struct op *op)
+{
+	for (int i = 1; i < 3; i++) {
+		if (op->number[3] & (unsigned)i)
+			text_printf(t, " host");
+		else if (op->number[i] == UINT64_MAX)
+			text_printf(t, " unlimited");
+		else
+			text_printf(t, " %llu", (unsigned long long)op->number[i]);
+	}
+}
+
+static void verify_text(struct text *t, const struct op *op)
+{
+	text_printf(t, " uid");
+	id_text(t, op->number[0]);
+	text_printf(t, " gid");
+	id_text(t, op->number[1]);
+	text_printf(t, " caps");
+	caps_text(t, op->number[2]);
+}
+
 /* What follows the operation's name and path. */
 static void details(struct text *t, const struct plan *p, const struct op *op)
 {
@@ -89,13 +120,9 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 	case OP_MKDIR: case OP_WRITE: case OP_UMASK: case OP_COPY:
 		text_printf(t, " mode=%04llo", (unsigned long long)op->number[0]);
 		break;
-	case OP_DROP_BOUNDING: {
-		unsigned n = 0;
-		for (uint64_t m = op->number[0]; m; m &= m - 1)
-			n++;
-		text_printf(t, " %u capabilities", n);
+	case OP_DROP_BOUNDING:
+		text_printf(t, " %u capabilities", count_bits(op->number[0]));
 		break;
-	}
 	case OP_SECUREBITS:
 		text_printf(t, " %#llx", (unsigned long long)op->number[0]);
 		break;
@@ -111,14 +138,7 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 		text_printf(t, op->data_len ? "" : " none");
 		break;
 	case OP_RLIMIT:
-		for (int i = 1; i < 3; i++) {
-			if (op->number[3] & (unsigned)i)
-				text_printf(t, " host");
-			else if (op->number[i] == UINT64_MAX)
-				text_printf(t, " unlimited");
-			else
-				text_printf(t, " %llu", (unsigned long long)op->number[i]);
-		}
+		rlimit_text(t, op);
 		break;
 	case OP_LANDLOCK_RULESET:
 		text_printf(t, " files=%#llx net=%#llx scoped=%#llx", (unsigned long long)op->number[0], (unsigned long long)op->number[1], (unsigned long long)op->number[2]);
@@ -130,12 +150,7 @@ static void details(struct text *t, const struct plan *p, const struct op *op)
 		text_printf(t, " %llu%s%s", (unsigned long long)op->number[0], op->number[1] & 1 ? " bind" : "", op->number[1] & 2 ? " connect" : "");
 		break;
 	case OP_VERIFY:
-		text_printf(t, " uid");
-		id_text(t, op->number[0]);
-		text_printf(t, " gid");
-		id_text(t, op->number[1]);
-		text_printf(t, " caps");
-		caps_text(t, op->number[2]);
+		verify_text(t, op);
 		break;
 	case OP_SECCOMP:
 		text_printf(t, " %zu instructions", p->filters[op->number[0]].count);

@@ -381,7 +381,7 @@ class Engine:
                 c = self.controls.get(row.id, (None, ""))[0] or "none: " + (row.why or "not possible")
                 m = "`%s`" % " ".join(row.mutate) if isinstance(row.mutate, (list, tuple)) else row.mutate or "–"
                 line = [row.id, row.what, *words, row.layer, c, m]
-                f.write("| %s |\n" % " | ".join(x.replace("|", "\\|").replace(self.s.base, "BASE").replace("\n", " ") for x in line))
+                f.write("| %s |\n" % " | ".join(x.replace("|", "\\|").replace(self.s.base, "BASE").replace(self.canaries.tag, "TAG").replace("\n", " ") for x in line))
             f.write("\n## Not probed\n\n| id | why |\n|---|---|\n")
             for id, why in skips:
                 f.write("| %s | %s |\n" % (id, why))
